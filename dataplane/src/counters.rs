@@ -1,0 +1,143 @@
+//! One block of counters per worker. The worker is the only writer (relaxed load and store, no
+//! locked instruction); control reads and sums.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::drop_reason::DropReason;
+use crate::limits::PORTS_MAX;
+use crate::tables::{FrontendId, PortId};
+
+/// A number with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`; only the owning worker calls this.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Sets a gauge; only the owning worker calls this.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// The value now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What went through one port.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct PortCounters {
+    /// Packets received from the kernel.
+    pub rx_packets: Counter,
+    /// Bytes received, Ethernet header included.
+    pub rx_bytes: Counter,
+    /// Packets handed to the kernel.
+    pub tx_packets: Counter,
+    /// Bytes sent, Ethernet header included.
+    pub tx_bytes: Counter,
+}
+
+/// What one frontend did.
+#[derive(Debug, Default)]
+pub struct FrontendCounters {
+    /// Flows begun.
+    pub flows: Counter,
+    /// Packets from clients that went to a backend.
+    pub packets_in: Counter,
+    /// Bytes of those (IP).
+    pub bytes_in: Counter,
+    /// Packets from backends that went to clients.
+    pub packets_out: Counter,
+    /// Bytes of those (IP).
+    pub bytes_out: Counter,
+    /// Packets that found no backend.
+    pub no_backend: Counter,
+}
+
+/// All counters of one worker.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct Counters {
+    drops: [Counter; DropReason::COUNT],
+    ports: [PortCounters; PORTS_MAX],
+    frontends: Box<[FrontendCounters]>,
+    /// Packets handed on between client and backend.
+    pub forwarded: Counter,
+    /// Packets answered by ourselves (ARP, NDP, echo, RST, ICMP errors).
+    pub replied: Counter,
+    /// Packets that we made without being asked (gratuitous ARP, second RST, extra fragments).
+    pub originated: Counter,
+    /// Unfinished checksums that we finished.
+    pub checksums_finished: Counter,
+    /// Flows in the table (gauge).
+    pub flows: Counter,
+    /// Of those, TCP flows whose handshake is not finished (gauge).
+    pub half_open: Counter,
+    /// Half-open flows that gave way to newer ones.
+    pub half_open_evicted: Counter,
+    /// Frames waiting for a next hop (gauge).
+    pub waiting: Counter,
+    /// Turns of the loop that found work.
+    pub busy_turns: Counter,
+    /// Times the worker went to sleep.
+    pub sleeps: Counter,
+    /// Epoch of the tables in use (gauge).
+    pub epoch: Counter,
+}
+
+impl Counters {
+    /// All zero, with room for `frontends` frontends.
+    #[must_use]
+    pub fn new(frontends: usize) -> Self {
+        Self {
+            drops: std::array::from_fn(|_| Counter::default()),
+            ports: std::array::from_fn(|_| PortCounters::default()),
+            frontends: (0..frontends).map(|_| FrontendCounters::default()).collect(),
+            forwarded: Counter::default(),
+            replied: Counter::default(),
+            originated: Counter::default(),
+            checksums_finished: Counter::default(),
+            flows: Counter::default(),
+            half_open: Counter::default(),
+            half_open_evicted: Counter::default(),
+            waiting: Counter::default(),
+            busy_turns: Counter::default(),
+            sleeps: Counter::default(),
+            epoch: Counter::default(),
+        }
+    }
+
+    /// A packet ended here.
+    #[inline]
+    pub fn dropped(&self, reason: DropReason) {
+        self.drops[reason as usize].add(1);
+    }
+
+    /// How many packets ended for `reason`.
+    #[must_use]
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize].get()
+    }
+
+    /// The counters of a port.
+    #[inline]
+    #[must_use]
+    pub fn port(&self, port: PortId) -> &PortCounters {
+        &self.ports[usize::from(port.0)]
+    }
+
+    /// The counters of a frontend; `None` beyond the room made at start.
+    #[inline]
+    #[must_use]
+    pub fn frontend(&self, id: FrontendId) -> Option<&FrontendCounters> {
+        self.frontends.get(id.index())
+    }
+}

@@ -1,0 +1,26 @@
+//! The packet path of Portreeve. Read the modules in this order.
+
+/// Addresses, MACs, protocols and classes: the words that every module uses.
+pub mod addr;
+/// Why a packet ended here: one enum, one counter, one metric.
+pub mod drop_reason;
+/// Per-worker counters: single writer, read by control.
+pub mod counters;
+/// Limits, each named and checked against the others at compile time.
+pub mod limits;
+/// The one place that reads a clock.
+pub mod time;
+/// Immutable snapshots of everything that a worker looks up, and how they are published.
+pub mod tables;
+/// Bytes on the wire: Ethernet, ARP, IPv4, IPv6, TCP, UDP, ICMP, checksums.
+pub mod wire;
+/// Connections: keys, entries, indexes, ports, expiry. Owned by one worker.
+pub mod flow;
+/// The life of a packet: parse, classify, stage, rewrite, tx.
+pub mod pipeline;
+/// AF_XDP: memory, frames, rings. The only place with `unsafe`, next to `mem`.
+pub mod xsk;
+/// Pin, loop, refresh the tables, hand bursts to the pipeline.
+pub mod worker;
+
+mod sync;

@@ -1,0 +1,25 @@
+//! Limits of the packet path, in one place.
+
+/// Packets taken from a ring in one go.
+pub const BURST: usize = 64;
+/// Frames that one packet may span; 4 frames of 3 840 B carry an MTU of 15 346.
+pub const CHAIN_MAX: usize = 4;
+/// Ports (network interfaces) that one process drives.
+pub const PORTS_MAX: usize = 32;
+/// IPv6 extension headers walked before a packet is refused (design section 4).
+pub const EXTENSION_HEADERS_MAX: usize = 8;
+/// Ports of a SNAT address are handed out in blocks of this many.
+pub const PORT_BLOCK: u16 = 64;
+/// Frames that may wait for one unresolved next hop.
+pub const WAITING_PER_HOP: usize = 16;
+/// Frames that may wait for all unresolved next hops of one worker together.
+pub const WAITING_MAX: usize = 256;
+/// Time a frame waits for its next hop, in milliseconds.
+pub const WAITING_MS: u32 = 1_000;
+/// Answers of our own (RST, unreachable, too-big, time exceeded) per second and worker.
+pub const ANSWERS_PER_SECOND: u32 = 1_000;
+/// Flow entries that the expiry sweep looks at after each burst.
+pub const SWEEP_STEP: usize = 32;
+
+const _: () = assert!(WAITING_PER_HOP <= WAITING_MAX);
+const _: () = assert!(PORTS_MAX <= u32::BITS as usize, "PortMask is a u32");

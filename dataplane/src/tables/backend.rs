@@ -1,0 +1,26 @@
+use super::route::HopRef;
+use crate::addr::{Addr, L4Port};
+
+/// Whether a backend takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendState {
+    /// Gets new flows.
+    Active,
+    /// Weight 0 or terminating: keeps its flows, gets no new ones.
+    Draining,
+    /// Removed: its TCP flows are reset, its UDP flows choose anew.
+    Gone,
+}
+
+/// Where packets end up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Its address.
+    pub addr: Addr,
+    /// Its transport port, host order.
+    pub port: L4Port,
+    /// Whether it takes part.
+    pub state: BackendState,
+    /// How it is reached.
+    pub hop: HopRef,
+}

@@ -1,0 +1,96 @@
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
+
+use super::id::{FrontendId, Slab, SnatId};
+use super::maglev::Maglev;
+use crate::addr::{Addr, L4Port, Proto};
+
+/// What a client connects to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrontendKey {
+    /// The VIP.
+    pub addr: Addr,
+    /// The service port, host order.
+    pub port: L4Port,
+    /// The protocol.
+    pub proto: Proto,
+}
+
+/// How packets reach the backends (design section 5). More modes come with later features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Destination and source rewritten: works everywhere.
+    Snat,
+}
+
+/// One (VIP, port, protocol) and how it is balanced.
+#[derive(Debug)]
+pub struct Frontend {
+    /// What clients connect to.
+    pub key: FrontendKey,
+    /// How packets reach the backends.
+    pub mode: Mode,
+    /// Selects the backend of a new flow; `None` when no backend is active.
+    pub maglev: Option<Arc<Maglev>>,
+    /// Source addresses towards the backends, of the VIP's family.
+    pub snat: Box<[SnatId]>,
+    /// Removed: its TCP flows are reset, and there are no new ones.
+    pub gone: bool,
+}
+
+/// All frontends, by key and by id.
+#[derive(Debug, Default)]
+pub struct Frontends {
+    by_key: HashMap<FrontendKey, FrontendId, BuildHasherDefault<SipHasher13>>,
+    by_id: Slab<Arc<Frontend>>,
+}
+
+impl Frontends {
+    /// The live frontend with this key.
+    #[inline]
+    #[must_use]
+    pub fn find(&self, key: &FrontendKey) -> Option<(FrontendId, &Frontend)> {
+        let id = *self.by_key.get(key)?;
+        Some((id, self.get(id)?))
+    }
+
+    /// The frontend that `id` names, removed ones included while flows may refer to them.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, id: FrontendId) -> Option<&Frontend> {
+        self.by_id.get(Self::arc_id(id)).map(Arc::as_ref)
+    }
+
+    /// Shares the frontend that `id` names, for the next snapshot.
+    #[must_use]
+    pub fn share(&self, id: FrontendId) -> Option<Arc<Frontend>> {
+        self.by_id.get(Self::arc_id(id)).cloned()
+    }
+
+    /// Every frontend with its id, by index.
+    pub fn iter(&self) -> impl Iterator<Item = (FrontendId, &Frontend)> {
+        self.by_id
+            .iter()
+            .map(|(id, f)| (FrontendId::new(id.index() as u32, id.generation()), f.as_ref()))
+    }
+
+    const fn arc_id(id: FrontendId) -> super::id::Id<Arc<Frontend>> {
+        super::id::Id::new(id.index() as u32, id.generation())
+    }
+}
+
+impl FromIterator<(FrontendId, Arc<Frontend>)> for Frontends {
+    fn from_iter<I: IntoIterator<Item = (FrontendId, Arc<Frontend>)>>(iter: I) -> Self {
+        let mut all = Self::default();
+        for (id, frontend) in iter {
+            if !frontend.gone {
+                all.by_key.insert(frontend.key, id);
+            }
+            all.by_id.insert(Self::arc_id(id), frontend);
+        }
+        all
+    }
+}

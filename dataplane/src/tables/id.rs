@@ -1,0 +1,121 @@
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+
+/// Names a `T` across snapshots: an index of 20 bits and a generation of 12, so that an entry
+/// which outlives its `T` cannot reach the next one in the same place.
+pub struct Id<T>(u32, PhantomData<fn() -> T>);
+
+const INDEX_BITS: u32 = 20;
+
+impl<T> Id<T> {
+    /// Indexes run from 0 to this, exclusive.
+    pub const INDEX_MAX: usize = 1 << INDEX_BITS;
+
+    /// Puts index and generation together; both are cut to their width.
+    #[inline]
+    #[must_use]
+    pub const fn new(index: u32, generation: u32) -> Self {
+        Self((generation << INDEX_BITS) | (index & (Self::INDEX_MAX as u32 - 1)), PhantomData)
+    }
+
+    /// Dense index into the slab of this kind.
+    #[inline]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize & (Self::INDEX_MAX - 1)
+    }
+
+    /// Which tenant of that index is meant.
+    #[inline]
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        self.0 >> INDEX_BITS
+    }
+
+    /// All 32 bits, for hashing and display.
+    #[inline]
+    #[must_use]
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Id<T> {}
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl<T> Eq for Id<T> {}
+impl<T> Hash for Id<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index(), self.generation())
+    }
+}
+
+/// Names a [`super::Frontend`].
+pub type FrontendId = Id<super::Frontend>;
+/// Names a [`super::Backend`].
+pub type BackendId = Id<super::Backend>;
+/// Names a [`super::SnatAddress`].
+pub type SnatId = Id<super::SnatAddress>;
+/// Names a [`super::Hop`].
+pub type HopId = Id<super::Hop>;
+
+/// Resolves ids: dense storage, each place with the generation of its tenant.
+#[derive(Debug)]
+pub struct Slab<T> {
+    places: Vec<Option<(Id<T>, T)>>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { places: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Puts `value` where `id` points; a former tenant is replaced.
+    pub fn insert(&mut self, id: Id<T>, value: T) {
+        if self.places.len() <= id.index() {
+            self.places.resize_with(id.index() + 1, || None);
+        }
+        self.places[id.index()] = Some((id, value));
+    }
+
+    /// The value that `id` names; `None` when it is gone.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, id: Id<T>) -> Option<&T> {
+        match self.places.get(id.index()) {
+            Some(Some((tenant, value))) if *tenant == id => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Every id with its value, by index.
+    pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
+        self.places.iter().flatten().map(|(id, value)| (*id, value))
+    }
+}
+
+impl<T> FromIterator<(Id<T>, T)> for Slab<T> {
+    fn from_iter<I: IntoIterator<Item = (Id<T>, T)>>(iter: I) -> Self {
+        let mut slab = Self::default();
+        for (id, value) in iter {
+            slab.insert(id, value);
+        }
+        slab
+    }
+}
