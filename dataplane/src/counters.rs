@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::drop_reason::DropReason;
-use crate::limits::PORTS_MAX;
-use crate::tables::{FrontendId, PortId};
+use crate::limits::{HOPS_MAX, PORTS_MAX};
+use crate::tables::{FrontendId, HopId, PortId};
 
 /// A number with one writer.
 #[derive(Debug, Default)]
@@ -69,12 +69,19 @@ pub struct Counters {
     drops: [Counter; DropReason::COUNT],
     ports: [PortCounters; PORTS_MAX],
     frontends: Box<[FrontendCounters]>,
+    hops: Box<[Counter]>,
     /// Packets handed on between client and backend.
     pub forwarded: Counter,
-    /// Packets answered by ourselves (ARP, NDP, echo, RST, ICMP errors).
+    /// Packets that asked us for something and got it (ARP, NDP, echo).
     pub replied: Counter,
-    /// Packets that we made without being asked (gratuitous ARP, second RST, extra fragments).
+    /// Dropped packets whose sender was told so (RST, ICMP error).
+    pub refused: Counter,
+    /// Answers left out because the rate of our own answers was used up.
+    pub answers_limited: Counter,
+    /// Packets that we made without being asked (gratuitous ARP, second RST, fragments).
     pub originated: Counter,
+    /// Such packets that could not be sent.
+    pub originated_lost: Counter,
     /// Unfinished checksums that we finished.
     pub checksums_finished: Counter,
     /// Flows in the table (gauge).
@@ -101,9 +108,13 @@ impl Counters {
             drops: std::array::from_fn(|_| Counter::default()),
             ports: std::array::from_fn(|_| PortCounters::default()),
             frontends: (0..frontends).map(|_| FrontendCounters::default()).collect(),
+            hops: (0..HOPS_MAX).map(|_| Counter::default()).collect(),
             forwarded: Counter::default(),
             replied: Counter::default(),
+            refused: Counter::default(),
+            answers_limited: Counter::default(),
             originated: Counter::default(),
+            originated_lost: Counter::default(),
             checksums_finished: Counter::default(),
             flows: Counter::default(),
             half_open: Counter::default(),
@@ -139,5 +150,19 @@ impl Counters {
     #[must_use]
     pub fn frontend(&self, id: FrontendId) -> Option<&FrontendCounters> {
         self.frontends.get(id.index())
+    }
+
+    /// A packet went to this next hop.
+    #[inline]
+    pub fn hop_used(&self, id: HopId) {
+        if let Some(counter) = self.hops.get(id.index()) {
+            counter.add(1);
+        }
+    }
+
+    /// Packets that went to this next hop, and to those that had its place before.
+    #[must_use]
+    pub fn hop_packets(&self, id: HopId) -> u64 {
+        self.hops.get(id.index()).map_or(0, Counter::get)
     }
 }

@@ -89,8 +89,6 @@ drop_reasons! {
     NotAnnounced = "not_announced",
     /// An ARP or NDP message that asks for nothing.
     NeighbourOther = "neighbour_other",
-    /// The answer was left out: the rate of our own answers is used up.
-    RateLimited = "rate_limited",
 }
 
 #[cfg(test)]

@@ -1,1 +1,21 @@
-//! x
+//! Connections as one worker knows them. Allocated at start; never grows.
+
+/// One connection: 48 bytes.
+pub mod entry;
+/// Fingerprint index: hash to entry, bucketed by cache line.
+pub mod index;
+mod block_map;
+/// SNAT ports, in blocks, oldest first.
+pub mod ports;
+/// Which source address talks to which backend, and the ports between them.
+pub mod pair;
+/// Half-open flows by age, for the quotas.
+pub mod half_open;
+/// The table: entries, both indexes, ports.
+pub mod table;
+/// TCP states and what they mean for time.
+pub mod state;
+
+pub use entry::{Flow, FlowRef};
+pub use state::State;
+pub use table::{FlowTable, FlowTableConfig, ForwardKey, NewFlow, ReverseKey};

@@ -6,6 +6,8 @@ pub const BURST: usize = 64;
 pub const CHAIN_MAX: usize = 4;
 /// Ports (network interfaces) that one process drives.
 pub const PORTS_MAX: usize = 32;
+/// Next hops whose use is counted.
+pub const HOPS_MAX: usize = 8192;
 /// IPv6 extension headers walked before a packet is refused (design section 4).
 pub const EXTENSION_HEADERS_MAX: usize = 8;
 /// Ports of a SNAT address are handed out in blocks of this many.

@@ -1,1 +1,42 @@
-//! x
+//! The one place of the packet path that reads a clock. Everybody else is handed the time.
+
+use std::time::Instant;
+
+/// Milliseconds since the worker started, modulo 2^32 (49 days). Compare by
+/// [`Tick::since`] only: the difference is right over a wrap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tick(pub u32);
+
+impl Tick {
+    /// Milliseconds from `earlier` until this.
+    #[inline]
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u32 {
+        self.0.wrapping_sub(earlier.0)
+    }
+}
+
+/// A monotonic clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(Instant);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::start()
+    }
+}
+
+impl Clock {
+    /// Starts at tick 0.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Tick {
+        Tick(self.0.elapsed().as_millis() as u32)
+    }
+}

@@ -1,1 +1,39 @@
-//! x
+//! The lab: hosts as network namespaces, joined by veth links, with real servers, real clients and
+//! the real appliance in them. Everything is undone however a test ends. Read in this order.
+
+/// A lab and its links.
+pub mod lab;
+/// A host: addresses, routes, sysctls, programs run inside it.
+pub mod host;
+/// Network namespaces by name.
+pub mod netns;
+/// The `ip` program.
+pub mod iproute;
+/// Programs that run in the background, killed when their guard goes.
+pub mod process;
+/// What must be undone, also after a panic or Ctrl-C.
+pub mod cleanup;
+/// Directories that belong to one run.
+pub mod run_dir;
+/// A bpffs of one's own.
+pub mod bpffs;
+/// The lab of the study log that this project starts from.
+pub mod seed;
+/// The servers behind the VIPs: `whoami`, downloads, UDP echo.
+pub mod server;
+/// The `portreeve` process under test.
+pub mod appliance;
+/// Readiness in systemd's notification protocol, the waiting side.
+pub mod notify;
+/// Many requests by real curl, and who answered.
+pub mod curl;
+/// Frames seen on an interface.
+pub mod sniffer;
+/// The kernel's own forwarding and reset counters.
+pub mod snmp;
+/// Maglev and flow hash once more, written independently of the data path.
+pub mod model;
+/// Where the built programs are.
+pub mod program;
+/// Tests that cannot run here say so.
+pub mod skip;

@@ -1,2 +1,103 @@
-//! x
-fn main() {}
+//! How people work here: `cargo xtask demo | test | ci | tidy | setup`.
+
+/// Every system package, named once.
+mod packages;
+/// Which clang and llc to build with.
+mod llvm;
+/// Installs what is missing.
+mod setup;
+/// Cargo commands, all with one environment.
+mod cargo;
+/// Runs commands.
+mod run;
+/// Counts what passed, failed and was skipped.
+mod tally;
+/// Lists of things to check.
+mod step;
+/// The demo.
+mod demo;
+/// The tests, by area.
+mod test;
+/// The fuzz targets.
+mod fuzz;
+/// Everything that must hold before a change lands.
+mod ci;
+/// Prebuilt tools of CI.
+mod tools;
+/// The steering object is what its source gives.
+mod bpf;
+/// The shape rules that a machine can check.
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::setup::Purpose;
+use crate::step::Step;
+use crate::test::Area;
+
+/// Builds, shows and checks Portreeve. Each command installs the system packages it lacks (on
+/// Debian and Ubuntu, as root).
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Command {
+    /// Lay out a lab of network namespaces, run the appliance in it and show it working.
+    Demo {
+        /// Leave the lab up, and say how to enter it.
+        #[arg(long)]
+        keep: bool,
+        /// Remove the lab that --keep left up.
+        #[arg(long, conflicts_with = "keep")]
+        clean: bool,
+    },
+    /// Run every test, those that need root included, or those of one area.
+    Test {
+        /// The area; all of them when left out.
+        area: Option<Area>,
+    },
+    /// Check everything that must hold before a change lands.
+    Ci,
+    /// Check the shape rules that a machine can check.
+    Tidy,
+    /// Install the system packages that are missing, and do nothing else.
+    Setup,
+}
+
+fn main() -> ExitCode {
+    match run(Command::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<bool> {
+    match command {
+        Command::Demo { keep, clean } => {
+            setup::ready(Purpose::Work)?;
+            let flags = [(keep, "--keep"), (clean, "--clean")];
+            let args: Vec<_> = flags.iter().filter(|flag| flag.0).map(|flag| flag.1).collect();
+            demo::run_demo(&args)?;
+            Ok(true)
+        }
+        Command::Test { area } => {
+            setup::ready(Purpose::Work)?;
+            Ok(all(test::steps(area)))
+        }
+        Command::Ci => {
+            setup::ready(Purpose::Ci)?;
+            Ok(all(ci::steps()))
+        }
+        Command::Tidy => tidy::check().map(|()| true),
+        Command::Setup => setup::ready(Purpose::Work).map(|()| true),
+    }
+}
+
+fn all(steps: Vec<Step>) -> bool {
+    step::run_all(steps).failed == 0
+}

@@ -1,3 +1,4 @@
+use super::id::SnatId;
 use super::route::HopRef;
 use crate::addr::{Addr, L4Port};
 
@@ -23,4 +24,7 @@ pub struct Backend {
     pub state: BackendState,
     /// How it is reached.
     pub hop: HopRef,
+    /// Source address towards it for frontends that name none: the first global, permanent
+    /// address of the port through which it is reached.
+    pub default_snat: Option<SnatId>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
-use super::id::{FrontendId, Slab, SnatId};
+use super::id::{BackendId, FrontendId, Slab, SnatId};
 use super::maglev::Maglev;
 use crate::addr::{Addr, L4Port, Proto};
 
@@ -35,8 +35,12 @@ pub struct Frontend {
     pub mode: Mode,
     /// Selects the backend of a new flow; `None` when no backend is active.
     pub maglev: Option<Arc<Maglev>>,
-    /// Source addresses towards the backends, of the VIP's family.
+    /// Source addresses towards the backends, of the VIP's family; when empty, each backend's
+    /// [`super::Backend::default_snat`].
     pub snat: Box<[SnatId]>,
+    /// Backends that left this frontend while flows may refer to them: those flows end as if the
+    /// backend were gone, even when another frontend still uses it.
+    pub left: Box<[BackendId]>,
     /// Removed: its TCP flows are reset, and there are no new ones.
     pub gone: bool,
 }
@@ -49,7 +53,7 @@ pub struct Frontends {
 }
 
 impl Frontends {
-    /// The live frontend with this key.
+    /// The frontend with this key, removed ones included while flows may refer to them.
     #[inline]
     #[must_use]
     pub fn find(&self, key: &FrontendKey) -> Option<(FrontendId, &Frontend)> {
@@ -86,9 +90,7 @@ impl FromIterator<(FrontendId, Arc<Frontend>)> for Frontends {
     fn from_iter<I: IntoIterator<Item = (FrontendId, Arc<Frontend>)>>(iter: I) -> Self {
         let mut all = Self::default();
         for (id, frontend) in iter {
-            if !frontend.gone {
-                all.by_key.insert(frontend.key, id);
-            }
+            all.by_key.insert(frontend.key, id);
             all.by_id.insert(Self::arc_id(id), frontend);
         }
         all

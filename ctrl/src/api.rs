@@ -1,0 +1,135 @@
+//! The admin API: HTTP and JSON on a unix socket, and metrics for Prometheus on a TCP address.
+//! Handlers hold nothing: each asks the loop and waits for its answer.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::extract::{Query as Parameters, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::desired::Gateway;
+use crate::run::queries::Query;
+
+/// Mode of the socket: its owner and group may ask.
+const SOCKET_MODE: u32 = 0o660;
+/// What a Prometheus server expects of OpenMetrics.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The listeners. Their tasks end with the runtime.
+#[derive(Debug)]
+pub struct Server {
+    socket: PathBuf,
+}
+
+type Asker = mpsc::Sender<Query>;
+
+impl Server {
+    /// Listens, and answers once the loop runs.
+    ///
+    /// # Errors
+    /// When the socket is in use by a living gateway, or an address cannot be bound.
+    pub async fn bind(gateway: &Gateway, ask: Asker) -> Result<Self> {
+        let socket = gateway.api.clone();
+        let listener = listen(&socket)
+            .with_context(|| format!("listen on the admin socket {}", socket.display()))?;
+        tokio::spawn(axum::serve(listener, admin(ask.clone())).into_future());
+        if let Some(address) = gateway.metrics {
+            let listener = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("listen on {address} for metrics"))?;
+            let metrics = Router::new().route("/metrics", get(metrics)).with_state(ask);
+            tokio::spawn(axum::serve(listener, metrics).into_future());
+        }
+        Ok(Self { socket })
+    }
+
+    /// Removes the socket's file, so that nobody waits for a gateway that is gone.
+    pub fn remove_socket(&self) {
+        if let Err(error) = std::fs::remove_file(&self.socket) {
+            tracing::debug!("cannot remove {}: {error}", self.socket.display());
+        }
+    }
+}
+
+fn listen(socket: &Path) -> Result<UnixListener> {
+    if let Some(parent) = socket.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    if UnixStream::connect(socket).is_ok() {
+        bail!("another gateway answers there");
+    }
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    std::fs::set_permissions(socket, Permissions::from_mode(SOCKET_MODE))?;
+    Ok(listener)
+}
+
+fn admin(ask: Asker) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/services", get(services))
+        .route("/v1/flows", get(flows))
+        .route("/metrics", get(metrics))
+        .with_state(ask)
+}
+
+async fn status(State(ask): State<Asker>) -> Response {
+    json(ask, Query::Status).await
+}
+
+async fn services(State(ask): State<Asker>) -> Response {
+    json(ask, Query::Services).await
+}
+
+/// Which flows to show.
+#[derive(Debug, Deserialize)]
+struct FlowFilter {
+    #[serde(default = "default_limit")]
+    limit: usize,
+    service: Option<String>,
+}
+
+fn default_limit() -> usize {
+    100
+}
+
+async fn flows(State(ask): State<Asker>, Parameters(filter): Parameters<FlowFilter>) -> Response {
+    let FlowFilter { limit, service } = filter;
+    json(ask, |reply| Query::Flows { limit, service, reply }).await
+}
+
+async fn metrics(State(ask): State<Asker>) -> Response {
+    match question(ask, Query::Metrics).await {
+        Some(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        None => unavailable(),
+    }
+}
+
+async fn json<T: Serialize>(
+    ask: Asker,
+    query: impl FnOnce(oneshot::Sender<T>) -> Query,
+) -> Response {
+    question(ask, query).await.map_or_else(unavailable, |answer| Json(answer).into_response())
+}
+
+async fn question<T>(ask: Asker, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    ask.send(query(reply)).await.ok()?;
+    answer.await.ok()
+}
+
+fn unavailable() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping").into_response()
+}

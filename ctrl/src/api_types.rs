@@ -1,0 +1,187 @@
+//! What the admin API says, as types: the server serializes them, the command line reads them.
+//! Numbers count from the start of the process unless a field says otherwise.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Name of the gateway.
+    pub gateway: String,
+    /// Seconds since the process started.
+    pub uptime_s: u64,
+    /// Milliseconds from the start of the process until it was ready.
+    pub start_ms: u64,
+    /// How many tables were published.
+    pub epoch: u64,
+    /// The configuration file.
+    pub config: String,
+    /// How the last reading of the configuration went.
+    pub last_reload: Reload,
+    /// Ports in the order of their ids.
+    pub ports: Vec<Port>,
+    /// Packet workers.
+    pub workers: Vec<Worker>,
+    /// Where the frames are; `None` when a worker did not answer.
+    #[serde(default)]
+    pub frames: Option<Frames>,
+    /// Dropped packets by reason.
+    pub drops: BTreeMap<String, u64>,
+    /// What became of packets: forwarded, replied, refused, originated.
+    pub verdicts: BTreeMap<String, u64>,
+}
+
+/// Where the frames of the packet memory are. All parts together are `total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frames {
+    /// All frames.
+    pub total: usize,
+    /// Free ones.
+    pub pool: usize,
+    /// In fill and rx rings.
+    pub rx: usize,
+    /// In tx and completion rings.
+    pub tx: usize,
+    /// Waiting for a next hop.
+    pub waiting: usize,
+    /// Packets that the kernel dropped because an rx ring was full.
+    pub rx_ring_full: u64,
+    /// Packets that the kernel dropped because a fill ring was empty.
+    pub fill_ring_empty: u64,
+}
+
+/// How a reading of the configuration went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// Whether it is in force.
+    pub ok: bool,
+    /// What was wrong with it, or what the operator should know; one line each.
+    pub problems: Vec<String>,
+}
+
+/// A port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Its name in the kernel.
+    pub name: String,
+    /// How the steering program is attached: `native` or `skb`.
+    pub mode: String,
+    /// Receive queues that we serve.
+    pub queues: u32,
+    /// Whether its sockets are in zero-copy mode.
+    pub zero_copy: bool,
+    /// Packets received from the kernel.
+    pub rx_packets: u64,
+    /// Bytes of those, Ethernet header included.
+    pub rx_bytes: u64,
+    /// Packets handed to the kernel.
+    pub tx_packets: u64,
+    /// Bytes of those, Ethernet header included.
+    pub tx_bytes: u64,
+}
+
+/// A packet worker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// The core that it is pinned to.
+    pub core: Option<usize>,
+    /// Flows in its table now.
+    pub flows: u64,
+    /// Places of its table.
+    pub flows_max: u64,
+    /// Of its flows, TCP flows whose handshake is not finished.
+    pub half_open: u64,
+    /// Half-open flows that gave way to newer ones.
+    pub half_open_evicted: u64,
+    /// Frames that wait for a next hop now.
+    pub waiting: u64,
+    /// Unfinished checksums that it finished.
+    pub checksums_finished: u64,
+    /// Answers left out because their rate was used up.
+    pub answers_limited: u64,
+    /// Turns of its loop that found work.
+    pub busy_turns: u64,
+    /// Times that it went to sleep.
+    pub sleeps: u64,
+    /// Epoch of the tables that it uses.
+    pub epoch: u64,
+}
+
+/// `GET /v1/services`: one for each (VIP, port, protocol).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Name of the service.
+    pub name: String,
+    /// The address that clients use.
+    pub vip: IpAddr,
+    /// The port that clients use.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// How packets reach the backends.
+    pub mode: String,
+    /// Names of the ports on which the VIP is announced.
+    pub announce: Vec<String>,
+    /// Slots of the Maglev table.
+    pub table_size: u32,
+    /// Where packets end up.
+    pub backends: Vec<Backend>,
+    /// Flows begun.
+    pub flows_total: u64,
+    /// Packets from clients that went to a backend.
+    pub packets_in: u64,
+    /// Bytes of those (IP).
+    pub bytes_in: u64,
+    /// Packets from backends that went to clients.
+    pub packets_out: u64,
+    /// Bytes of those (IP).
+    pub bytes_out: u64,
+    /// Packets that found no backend.
+    pub no_backend: u64,
+}
+
+/// A backend of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Its weight in this service.
+    pub weight: u16,
+    /// `active` or `draining`.
+    pub state: String,
+    /// Its share of new flows.
+    pub share_percent: f64,
+    /// Flows to it now, where they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flows: Option<u64>,
+}
+
+/// `GET /v1/flows?limit=N&service=NAME`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// `tcp` or `udp`.
+    pub proto: String,
+    /// The client.
+    pub client: SocketAddr,
+    /// What it talks to; `None` when that was removed.
+    pub vip: Option<SocketAddr>,
+    /// Our address (`None` when it was removed) towards the backend.
+    pub snat: Option<SocketAddr>,
+    /// The backend.
+    pub backend: SocketAddr,
+    /// Where the connection stands.
+    pub state: String,
+    /// Milliseconds since the last packet.
+    pub idle_ms: u64,
+    /// Name of the service; `None` when it was removed.
+    pub service: Option<String>,
+}

@@ -1,0 +1,156 @@
+//! `Desired` and topology to tables, or a complete list of problems. Pure: no IO, no clock. What
+//! did not change is the same `Arc` as last time.
+//!
+//! Two halves: `plan` finds every problem and touches nothing; `commit` gives out ids and cannot
+//! fail. So a refused configuration leaves no trace.
+
+/// What `plan` hands to `commit`: everything by key, nothing by id.
+mod plan;
+/// `[[port]]` sections to links of the host.
+mod ports;
+/// Kernel routes to routes of ours.
+mod routes;
+/// Addresses that Linux owns: we never answer for them.
+mod linux;
+/// How each backend is reached.
+mod reach;
+/// Source addresses towards backends.
+mod snat;
+/// Which backends a frontend has, and how large its table is.
+pub(crate) mod members;
+/// Frontends and their members.
+mod services;
+/// Next hops: those that we need and those that the kernel knows.
+mod hops;
+/// What was removed while flows may refer to it.
+mod grave;
+/// Frontends with Maglev tables, shared wherever they can be.
+mod frontends;
+/// Owned addresses, where they are announced, and what steering shall take.
+mod owned;
+/// What was removed is kept; what had its time gives its id back.
+mod bury;
+/// From keys to ids to the parts of the tables.
+mod build;
+/// The parts put together.
+mod commit;
+/// Which service a frontend id belongs to, for people.
+mod view;
+/// Whether the host itself uses what we would take.
+mod host;
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataplane::addr::{Addr, L4Port, Proto};
+use dataplane::tables::registry::Registry;
+use dataplane::tables::{Backend, Frontend, Hop, PortId, PortMask, SnatAddress, Tables};
+
+use crate::desired::Desired;
+use crate::problem::{self, Problem};
+use crate::steering::Steering;
+use crate::topology::Topology;
+
+pub use grave::{LINGER, TOMBSTONE_AGE_MAX, TOMBSTONES_MAX};
+pub use hops::NEIGHBOURS_MAX;
+pub use host::{HostFacts, Listener, NODE_PORTS, host_conflicts};
+pub use view::{FrontendView, MemberView, ServiceView, shares};
+
+/// What makes a backend one: flows to the same place must share their SNAT ports, whichever
+/// service they came through.
+pub type BackendKey = (Addr, L4Port, Proto);
+
+/// Compiles again and again, and keeps ids and unchanged parts in between.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    ports: Vec<Box<str>>,
+    frontends: Registry<dataplane::tables::frontend::FrontendKey, Frontend>,
+    backends: Registry<BackendKey, Backend>,
+    snat: Registry<Addr, SnatAddress>,
+    hops: Registry<(PortId, Addr), Hop>,
+    graves: grave::Graves,
+    memo: commit::Memo,
+}
+
+/// The outcome of one compilation.
+#[derive(Debug, Clone, Default)]
+pub struct Compiled {
+    /// What the workers look up.
+    pub tables: Tables,
+    /// What the steering program shall send to us.
+    pub steering: Steering,
+    /// Services with the ids of their frontends and backends, in the order of the source.
+    pub services: Vec<ServiceView>,
+    /// Neighbours that the kernel shall keep fresh for us.
+    pub wanted_neighbours: Vec<WantedNeighbour>,
+    /// Solicited-node groups to join, by port (RFC 4291 section 2.7.1).
+    pub groups: Vec<(PortId, Ipv6Addr)>,
+    /// Owned addresses with the ports on which ARP and NDP are answered for them.
+    pub announce: Vec<(Addr, PortMask)>,
+    /// When to compile again even if nothing changed: something removed has had its time.
+    pub next_deadline: Option<Duration>,
+    /// What the operator should know.
+    pub warnings: Vec<Problem>,
+}
+
+/// A neighbour entry to install as `extern_learn`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WantedNeighbour {
+    /// The interface whose link it is on.
+    pub ifindex: u32,
+    /// Its address.
+    pub addr: IpAddr,
+    /// Whether the kernel shall keep it fresh (`managed`), although our traffic bypasses it.
+    pub managed: bool,
+}
+
+impl Compiler {
+    /// A compiler that has given out nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Compiles. `now` counts from any fixed point and says how long removed things are kept.
+    ///
+    /// # Errors
+    /// Every problem of `desired` on this host; nothing changes then.
+    pub fn compile(
+        &mut self,
+        desired: &Desired,
+        topology: &Topology,
+        now: Duration,
+    ) -> Result<Compiled, Vec<Problem>> {
+        let lookup = self.memo.routes(&self.ports, desired, topology);
+        match plan::plan(self, desired, topology, &lookup) {
+            Ok(plan) => Ok(self.commit(desired, topology, plan, now)),
+            Err(mut problems) => {
+                problem::sort(&mut problems);
+                Err(problems)
+            }
+        }
+    }
+
+    /// Forgets everything that was removed, at the next compilation: no flow refers to it.
+    pub fn forget(&mut self) {
+        for key in self.graves.frontends.take_all() {
+            self.frontends.release(&key);
+        }
+        for key in self.graves.backends.take_all() {
+            self.backends.release(&key);
+        }
+        self.graves.left.take_all();
+    }
+
+    /// Names of the ports in the order of their ids; empty before the first compilation.
+    #[must_use]
+    pub fn port_names(&self) -> &[Box<str>] {
+        &self.ports
+    }
+}
+
+/// Keeps `old` when it says the same, so that readers see what did not change by pointer.
+fn keep<T: ?Sized>(old: &Arc<T>, new: Arc<T>, same: impl FnOnce(&T, &T) -> bool) -> Arc<T> {
+    if same(old, &new) { Arc::clone(old) } else { new }
+}

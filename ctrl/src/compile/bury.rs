@@ -1,0 +1,117 @@
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::time::Duration;
+
+use dataplane::addr::Addr;
+use dataplane::tables::frontend::FrontendKey;
+use dataplane::tables::registry::Registry;
+
+use super::grave::{Graveyard, LINGER};
+use super::linux::LinuxOwned;
+use super::plan::Plan;
+use super::{BackendKey, Compiler};
+use crate::topology::Topology;
+
+impl Compiler {
+    /// Buries what the plan no longer has, lets those go that came back, and gives back the ids
+    /// of those that had their time. Comes before new ids are given out, so that there is room.
+    pub(super) fn bury(
+        &mut self,
+        plan: &mut Plan,
+        topology: &Topology,
+        now: Duration,
+        age: Duration,
+    ) {
+        let linux = LinuxOwned::new(topology);
+        let keys: HashSet<FrontendKey> = plan.frontends.iter().map(|f| f.key).collect();
+        for key in retire(
+            &mut self.graves.frontends,
+            &mut self.frontends,
+            |k| keys.contains(k),
+            (now, age),
+        ) {
+            self.memo.members.remove(&key);
+        }
+        let backends = &plan.backends;
+        retire(
+            &mut self.graves.backends,
+            &mut self.backends,
+            |k| backends.contains_key(k),
+            (now, age),
+        );
+        self.bury_left(plan, now, age);
+        let live: HashSet<Addr> = keys.iter().map(|key| key.addr).collect();
+        self.bury_vips(&live, &linux, now);
+        self.bury_snat(plan, &live, &linux, now);
+    }
+
+    /// An address that Linux took over is not ours a moment longer.
+    fn bury_vips(&mut self, live: &HashSet<Addr>, linux: &LinuxOwned<'_>, now: Duration) {
+        let addresses = &self.memo.tables.addresses;
+        let known = addresses.iter().filter(|(_, owned)| owned.vip.is_some()).map(|(addr, _)| addr);
+        let not_ours = |addr: &Addr| live.contains(addr) || linux.interface(addr.to_ip()).is_some();
+        self.graves.vips.update(known, not_ours, now, LINGER);
+    }
+
+    /// Source addresses linger too, with the range that flows know, unless Linux took them over
+    /// or gave them up, or clients now connect to them.
+    fn bury_snat(
+        &mut self,
+        plan: &mut Plan,
+        live: &HashSet<Addr>,
+        linux: &LinuxOwned<'_>,
+        now: Duration,
+    ) {
+        let former: Vec<_> =
+            self.memo.tables.snat.iter().map(|(_, source)| source.clone()).collect();
+        let lingers: HashSet<Addr> = former
+            .iter()
+            .filter(|source| linux.interface(source.addr.to_ip()).is_some() == source.shared)
+            .map(|source| source.addr)
+            .filter(|addr| !live.contains(addr) && !plan.snat.contains_key(addr))
+            .collect();
+        self.graves.snat.update(&lingers, |addr| !lingers.contains(addr), now, LINGER);
+        plan.retired_snat = self.graves.snat.keys().copied().collect();
+        for source in former {
+            if plan.retired_snat.contains(&source.addr) {
+                plan.snat.insert(source.addr, source);
+            }
+        }
+        let unused: Vec<Addr> = self.snat.iter().map(|(addr, _)| *addr).collect();
+        for addr in unused.iter().filter(|addr| !plan.snat.contains_key(addr)) {
+            self.snat.release(addr);
+        }
+    }
+
+    /// Remembers the backends of each frontend, and buries those that it had and has no more.
+    fn bury_left(&mut self, plan: &Plan, now: Duration, age: Duration) {
+        let mut left: Vec<(FrontendKey, BackendKey)> = Vec::new();
+        for frontend in &plan.frontends {
+            let new: Vec<BackendKey> = frontend.members.iter().map(|(key, _)| *key).collect();
+            let old = self.memo.members.insert(frontend.key, new).unwrap_or_default();
+            let new = &self.memo.members[&frontend.key];
+            let gone = old.into_iter().filter(|key| new.binary_search(key).is_err());
+            left.extend(gone.map(|key| (frontend.key, key)));
+        }
+        let members = &self.memo.members;
+        let belongs = |(frontend, backend): &(FrontendKey, BackendKey)| {
+            members.get(frontend).is_some_and(|all| all.binary_search(backend).is_ok())
+        };
+        self.graves.left.update(&left, belongs, now, age);
+    }
+}
+
+/// Buries the keys of `registry` that are not alive; returns those that had their time, whose
+/// ids are given back.
+fn retire<K: Eq + Hash + Clone + Ord, T>(
+    yard: &mut Graveyard<K>,
+    registry: &mut Registry<K, T>,
+    alive: impl Fn(&K) -> bool,
+    (now, age): (Duration, Duration),
+) -> Vec<K> {
+    let over = yard.update(registry.iter().map(|(key, _)| key), alive, now, age);
+    for key in &over {
+        registry.release(key);
+    }
+    over
+}

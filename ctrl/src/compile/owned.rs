@@ -1,0 +1,77 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
+
+use dataplane::addr::{Addr, Proto};
+use dataplane::tables::registry::Registry;
+use dataplane::tables::{Owned, PortId, PortMask, SnatAddress, Vip};
+
+use super::plan::{FrontendPlan, Plan};
+use crate::steering::{PortRange, Share, Steering};
+use crate::topology::Topology;
+
+/// Every address that is ours, by address.
+pub fn addresses<'v>(
+    plan: &Plan,
+    retired: impl Iterator<Item = &'v Addr>,
+    snat_ids: &Registry<Addr, SnatAddress>,
+) -> BTreeMap<Addr, Owned> {
+    let mut owned: BTreeMap<Addr, Owned> = BTreeMap::new();
+    for FrontendPlan { key, announce, .. } in &plan.frontends {
+        let entry = owned.entry(key.addr).or_default();
+        let before = entry.vip.map_or(PortMask::NONE, |vip| vip.announce);
+        let announce = PortMask(before.0 | announce.0);
+        entry.vip = Some(Vip { announce, retired: false });
+        entry.announce = announce;
+    }
+    for addr in retired {
+        let entry = owned.entry(*addr).or_default();
+        entry.vip = Some(Vip { announce: PortMask::NONE, retired: true });
+    }
+    for (addr, source) in &plan.snat {
+        let entry = owned.entry(*addr).or_default();
+        entry.snat = snat_ids.get(addr);
+        if !source.shared && !plan.retired_snat.contains(addr) {
+            entry.announce = plan.ports.all();
+        }
+    }
+    owned
+}
+
+/// What the steering program shall take: VIPs and our own SNAT addresses wholly, those that
+/// Linux owns by port range.
+pub fn steering(owned: &BTreeMap<Addr, Owned>, plan: &Plan, topology: &Topology) -> Steering {
+    let share = |addr: &Addr, owned: &Owned| {
+        let source = plan.snat.get(addr).filter(|source| source.shared && owned.vip.is_none());
+        source.map_or(Share::Whole, ranges)
+    };
+    let global = topology.addresses.iter().filter(|held| held.global);
+    Steering {
+        addresses: owned.iter().map(|(addr, owned)| (*addr, share(addr, owned))).collect(),
+        host: global.map(|held| Addr::from(held.net.addr())).collect(),
+    }
+}
+
+fn ranges(source: &SnatAddress) -> Share {
+    let (first, last) = source.ports.clone().into_inner();
+    Share::Ranges([Proto::Tcp, Proto::Udp].map(|proto| PortRange { proto, first, last }).into())
+}
+
+/// Addresses that are announced somewhere, with the ports.
+pub fn announce(owned: &BTreeMap<Addr, Owned>) -> Vec<(Addr, PortMask)> {
+    let announced = owned.iter().filter(|(_, owned)| owned.announce != PortMask::NONE);
+    announced.map(|(addr, owned)| (*addr, owned.announce)).collect()
+}
+
+/// Solicited-node groups of the announced IPv6 addresses: ff02::1:ff00:0/104 and the last 24
+/// bits of the address (RFC 4291 section 2.7.1).
+pub fn groups(announce: &[(Addr, PortMask)], ports: u8) -> Vec<(PortId, Ipv6Addr)> {
+    let mut groups = BTreeSet::new();
+    for (addr, mask) in announce {
+        let IpAddr::V6(ip) = addr.to_ip() else { continue };
+        let [.., a, b, c] = ip.octets();
+        let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]);
+        let members = (0..ports).map(PortId).filter(|port| mask.contains(*port));
+        groups.extend(members.map(|port| (port, group)));
+    }
+    groups.into_iter().collect()
+}

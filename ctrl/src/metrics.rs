@@ -1,0 +1,110 @@
+//! Everything that is counted, in the text that Prometheus reads. Counters live with the workers;
+//! a scrape copies them into a registry of its own.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::api_types::{Service, Status};
+
+type Labels = Vec<(&'static str, String)>;
+
+/// One scrape.
+#[must_use]
+pub fn render(status: &Status, services: &[Service]) -> String {
+    let mut registry = Registry::with_prefix("portreeve");
+    outcomes(&mut registry, status);
+    ports(&mut registry, status);
+    workers(&mut registry, status);
+    frontends(&mut registry, services);
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = encode(&mut text, &registry);
+    text
+}
+
+/// Registers one family of counters.
+fn counters<'a>(
+    registry: &mut Registry,
+    (name, help): (&str, &str),
+    values: impl IntoIterator<Item = (Labels, u64)> + 'a,
+) {
+    let family = Family::<Labels, Counter>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).inc_by(value);
+    }
+    registry.register(name, help, family);
+}
+
+fn gauges(
+    registry: &mut Registry,
+    (name, help): (&str, &str),
+    values: impl IntoIterator<Item = (Labels, u64)>,
+) {
+    let family = Family::<Labels, Gauge>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    registry.register(name, help, family);
+}
+
+fn outcomes(registry: &mut Registry, status: &Status) {
+    let drops = status.drops.iter().map(|(name, n)| (vec![("reason", name.clone())], *n));
+    counters(registry, ("drops", "Packets that ended here, by reason"), drops);
+    let verdicts = status.verdicts.iter().map(|(name, n)| (vec![("verdict", name.clone())], *n));
+    counters(registry, ("verdicts", "What became of packets"), verdicts);
+    let reload = [(vec![], u64::from(status.last_reload.ok))];
+    gauges(registry, ("config_ok", "Whether the last configuration was taken"), reload);
+    gauges(registry, ("epoch", "Tables published"), [(vec![], status.epoch)]);
+    gauges(registry, ("uptime_seconds", "Time since the start"), [(vec![], status.uptime_s)]);
+}
+
+fn ports(registry: &mut Registry, status: &Status) {
+    let of = |value: fn(&crate::api_types::Port) -> u64| {
+        status.ports.iter().map(move |port| (vec![("port", port.name.clone())], value(port)))
+    };
+    counters(registry, ("rx_packets", "Packets received"), of(|p| p.rx_packets));
+    counters(registry, ("rx_bytes", "Bytes received"), of(|p| p.rx_bytes));
+    counters(registry, ("tx_packets", "Packets sent"), of(|p| p.tx_packets));
+    counters(registry, ("tx_bytes", "Bytes sent"), of(|p| p.tx_bytes));
+}
+
+fn workers(registry: &mut Registry, status: &Status) {
+    let of = |value: fn(&crate::api_types::Worker) -> u64| {
+        let numbered = status.workers.iter().enumerate();
+        numbered.map(move |(i, worker)| (vec![("worker", i.to_string())], value(worker)))
+    };
+    gauges(registry, ("flows", "Flows in the table"), of(|w| w.flows));
+    gauges(registry, ("flows_max", "Places of the flow table"), of(|w| w.flows_max));
+    gauges(registry, ("half_open", "TCP flows in their handshake"), of(|w| w.half_open));
+    gauges(registry, ("waiting", "Frames that wait for a next hop"), of(|w| w.waiting));
+    let evicted = ("half_open_evicted", "Half-open flows that gave way to newer ones");
+    counters(registry, evicted, of(|w| w.half_open_evicted));
+    let limited = ("answers_limited", "Answers of our own left out for their rate");
+    counters(registry, limited, of(|w| w.answers_limited));
+    let finished = ("checksums_finished", "Unfinished checksums finished in software");
+    counters(registry, finished, of(|w| w.checksums_finished));
+}
+
+fn frontends(registry: &mut Registry, services: &[Service]) {
+    let of = |value: fn(&Service) -> u64| {
+        services.iter().map(move |service| {
+            let labels = vec![
+                ("service", service.name.clone()),
+                ("vip", service.vip.to_string()),
+                ("port", service.port.to_string()),
+                ("protocol", service.protocol.clone()),
+            ];
+            (labels, value(service))
+        })
+    };
+    counters(registry, ("service_flows", "Flows begun"), of(|s| s.flows_total));
+    counters(registry, ("service_packets_in", "Packets from clients"), of(|s| s.packets_in));
+    counters(registry, ("service_bytes_in", "Bytes from clients (IP)"), of(|s| s.bytes_in));
+    counters(registry, ("service_packets_out", "Packets to clients"), of(|s| s.packets_out));
+    counters(registry, ("service_bytes_out", "Bytes to clients (IP)"), of(|s| s.bytes_out));
+    let none = ("service_no_backend", "Packets that found no backend");
+    counters(registry, none, of(|s| s.no_backend));
+}

@@ -1,0 +1,301 @@
+//! The kernel's links, addresses, routes and neighbours, kept current. Reads everything, changes
+//! nothing but neighbour entries of our own (`manage`); never a route, an address or a link.
+//!
+//! Everything happens in the network namespace that the calling thread is in when the sockets
+//! are opened, and inside a tokio runtime.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rtnetlink::MulticastGroup;
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
+use tokio::time::Instant;
+
+use self::dump::{Fresh, Kernel, Stale};
+use self::events::{Event, Events};
+use self::neighbour::Neighbours;
+use crate::topology::Topology;
+
+mod address;
+mod channels;
+mod dump;
+mod events;
+mod generic;
+mod link;
+mod manage;
+mod neighbour;
+mod request;
+mod route;
+
+/// Room for events while the control thread is busy: some thousands of them.
+const EVENT_BUFFER: usize = 4 << 20;
+
+/// The kernel does not mark a torn dump of neighbours: when some came or went meanwhile, one that
+/// did not can be missing from it. So they are read again, this much later.
+const RECHECK: Duration = Duration::from_secs(1);
+
+const GROUPS: [u32; 7] = [
+    MulticastGroup::Link as u32,
+    MulticastGroup::Neigh as u32,
+    MulticastGroup::Ipv4Ifaddr as u32,
+    MulticastGroup::Ipv6Ifaddr as u32,
+    MulticastGroup::Ipv4Route as u32,
+    MulticastGroup::Ipv6Route as u32,
+    // Deleting a next hop object takes its IPv4 routes along without a word.
+    MulticastGroup::Nexthop as u32,
+];
+
+/// One picture of what the kernel has now.
+pub async fn snapshot() -> Result<Topology> {
+    let fresh = Kernel::open().await?.read(Stale::ALL).await?;
+    Ok(Topology {
+        links: fresh.links.unwrap_or_default().0,
+        addresses: fresh.addresses.unwrap_or_default(),
+        routes: fresh.routes.unwrap_or_default(),
+        neighbours: fresh.neighbours.as_ref().map(Neighbours::list).unwrap_or_default(),
+    })
+}
+
+/// A picture that follows the kernel.
+pub struct Netlink {
+    kernel: Kernel,
+    events: Events,
+    queue_events: Option<Events>,
+    topology: Topology,
+    kinds: BTreeMap<u32, String>,
+    neighbours: Neighbours,
+    stale: Stale,
+    /// A read that is under way. It lives here and not in `changed`, so that it goes on where it
+    /// was when that future is dropped and made anew.
+    reading: Option<Pin<Box<dyn Future<Output = Result<Fresh>> + Send + Sync>>>,
+    changed: bool,
+    /// The neighbours were read since events were last taken.
+    neighbours_read: bool,
+    /// When to read the neighbours once more.
+    recheck: Option<Instant>,
+    overruns: u64,
+}
+
+impl Netlink {
+    /// Subscribes, then reads everything.
+    pub async fn connect() -> Result<Self> {
+        Self::connect_buffered(EVENT_BUFFER).await
+    }
+
+    /// As [`Self::connect`], with room for `event_buffer` bytes of events as the kernel counts
+    /// them (at least about 1 KiB an event). When they do not fit, everything is read anew.
+    pub async fn connect_buffered(event_buffer: usize) -> Result<Self> {
+        let kernel = Kernel::open().await?;
+        let mut netlink = Self {
+            events: Events::subscribe(NETLINK_ROUTE, &GROUPS, event_buffer)?,
+            queue_events: kernel.queue_events(event_buffer)?,
+            kernel,
+            topology: Topology::default(),
+            kinds: BTreeMap::new(),
+            neighbours: Neighbours::default(),
+            stale: Stale::ALL,
+            reading: None,
+            changed: false,
+            neighbours_read: false,
+            recheck: None,
+            overruns: 0,
+        };
+        // Events that come from here on wait in the sockets; none falls between.
+        netlink.read_stale().await?;
+        netlink.changed = false;
+        Ok(netlink)
+    }
+
+    /// The picture, as of the last [`Self::changed`].
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Receive queues in use; `None` when there is no such interface.
+    #[must_use]
+    pub fn channels(&self, ifname: &str) -> Option<u32> {
+        self.topology.link(ifname).map(|link| link.rx_queues)
+    }
+
+    /// The kind of a virtual interface ("veth", "vlan", ...); `None` for hardware.
+    #[must_use]
+    pub fn kind(&self, ifindex: u32) -> Option<&str> {
+        self.kinds.get(&ifindex).map(String::as_str)
+    }
+
+    /// How often events were lost and everything was read anew.
+    #[must_use]
+    pub fn overruns(&self) -> u64 {
+        self.overruns
+    }
+
+    /// Resolves when the picture differs from what it was: once for all that has happened, and
+    /// not for events that change nothing in it. Cancellation-safe. An error leaves the picture
+    /// as it was; calling again tries again.
+    pub async fn changed(&mut self) -> Result<()> {
+        loop {
+            self.read_stale().await?;
+            self.take_events()?;
+            if self.stale.any() {
+                continue;
+            }
+            if std::mem::take(&mut self.changed) {
+                return Ok(());
+            }
+            self.wait().await?;
+        }
+    }
+
+    async fn wait(&mut self) -> Result<()> {
+        let queue_events = async {
+            match &self.queue_events {
+                Some(events) => events.ready().await,
+                None => std::future::pending().await,
+            }
+        };
+        let recheck = async {
+            match self.recheck {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ready = tokio::select! {
+            ready = self.events.ready() => ready,
+            ready = queue_events => ready,
+            () = recheck => {
+                self.recheck = None;
+                self.stale.neighbours = true;
+                Ok(())
+            }
+        };
+        ready.context("wait for netlink events")
+    }
+
+    /// Reads what is stale, or goes on reading.
+    async fn read_stale(&mut self) -> Result<()> {
+        if self.reading.is_none() && self.stale.any() {
+            let stale = std::mem::take(&mut self.stale);
+            self.reading = Some(Box::pin(self.kernel.clone().read(stale)));
+        }
+        let Some(reading) = &mut self.reading else { return Ok(()) };
+        let fresh = reading.await;
+        self.reading = None;
+        match fresh {
+            Ok(fresh) => {
+                self.adopt(fresh);
+                Ok(())
+            }
+            Err(error) => {
+                // It may have been any of the tables.
+                self.stale = Stale::ALL;
+                Err(error)
+            }
+        }
+    }
+
+    fn adopt(&mut self, fresh: Fresh) {
+        if let Some((links, kinds)) = fresh.links {
+            self.changed |= replace(&mut self.topology.links, links);
+            self.kinds = kinds;
+        }
+        if let Some(addresses) = fresh.addresses {
+            self.changed |= replace(&mut self.topology.addresses, addresses);
+        }
+        if let Some(routes) = fresh.routes {
+            self.changed |= replace(&mut self.topology.routes, routes);
+        }
+        if let Some(neighbours) = fresh.neighbours {
+            self.neighbours = neighbours;
+            self.neighbours_read = true;
+            self.changed |= replace(&mut self.topology.neighbours, self.neighbours.list());
+        }
+    }
+
+    fn take_events(&mut self) -> Result<()> {
+        let Self { events, stale, neighbours, .. } = self;
+        let mut seen = Seen::default();
+        events
+            .drain(|event| match event {
+                Event::Lost => seen.lost = true,
+                Event::Message { kind, payload } => {
+                    apply(kind, payload, stale, neighbours, &mut seen);
+                }
+            })
+            .context("receive netlink events")?;
+        if seen.lost {
+            self.overruns += 1;
+            self.stale = Stale::ALL;
+        }
+        if let Some(events) = &mut self.queue_events {
+            // Whatever it says: reading the links again is cheaper than reading the message.
+            events.drain(|_| self.stale.links = true).context("receive ethtool events")?;
+        }
+        if seen.neighbours && !self.stale.neighbours {
+            self.changed |= replace(&mut self.topology.neighbours, self.neighbours.list());
+        }
+        if std::mem::take(&mut self.neighbours_read) && seen.came_or_went {
+            self.recheck = Some(Instant::now() + RECHECK);
+        }
+        Ok(())
+    }
+}
+
+impl Kernel {
+    fn queue_events(&self, buffer: usize) -> Result<Option<Events>> {
+        self.channels.as_ref().map(|channels| channels.subscribe(buffer)).transpose()
+    }
+}
+
+/// What was among the events.
+#[derive(Default)]
+struct Seen {
+    lost: bool,
+    neighbours: bool,
+    /// A neighbour was new, or is gone.
+    came_or_went: bool,
+}
+
+/// Applies an event: to the neighbours at once, to the rest by marking it stale.
+fn apply(
+    kind: u16,
+    payload: &[u8],
+    stale: &mut Stale,
+    neighbours: &mut Neighbours,
+    seen: &mut Seen,
+) {
+    use nix::libc;
+    match kind {
+        libc::RTM_NEWNEIGH | libc::RTM_DELNEIGH => {
+            seen.neighbours = true;
+            match neighbours.apply(kind == libc::RTM_DELNEIGH, payload) {
+                Ok(came_or_went) => seen.came_or_went |= came_or_went,
+                Err(_) => stale.neighbours = true,
+            }
+        }
+        // The first byte is the family: a bridge's events about its ports come this way, too.
+        libc::RTM_NEWLINK | libc::RTM_DELLINK => {
+            if payload.first() == Some(&(libc::AF_UNSPEC as u8)) {
+                // Some IPv4 routes and addresses go with a link without an event of their own.
+                *stale = Stale { neighbours: stale.neighbours, ..Stale::ALL };
+            }
+        }
+        libc::RTM_NEWADDR | libc::RTM_DELADDR => {
+            stale.addresses = true;
+            stale.routes = true;
+        }
+        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => {
+            let table = payload.get(4).copied();
+            stale.routes |= table.is_none_or(route::is_ours);
+        }
+        _ => stale.routes = true,
+    }
+}
+
+fn replace<T: PartialEq>(current: &mut T, fresh: T) -> bool {
+    let differs = *current != fresh;
+    *current = fresh;
+    differs
+}

@@ -1,0 +1,183 @@
+//! Neighbour entries: how the kernel tells of them, and how they are asked for.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use dataplane::addr::Mac;
+use rtnetlink::packet_core::Parseable;
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourHeader,
+    NeighbourMessage, NeighbourState,
+};
+use rtnetlink::packet_route::route::RouteProtocol;
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::link::mac;
+use crate::topology::Neighbour;
+
+/// `NDA_PROTOCOL` of the entries that we install: it says so to the operator (`ip neigh` prints
+/// it) and to the next run of ours. No number of `rtnetlink.h` or of iproute2's table.
+pub(super) const PROTOCOL: u8 = 80;
+
+/// Interface index and address name an entry.
+pub(super) type Key = (u32, IpAddr);
+
+/// What is known of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The MAC, in the states in which the kernel uses it.
+    pub(super) mac: Option<Mac>,
+    /// The operator's own word (permanent or noarp): not to be touched.
+    pub(super) fixed: bool,
+    /// The kernel keeps it resolved.
+    pub(super) managed: bool,
+    /// Carries [`PROTOCOL`].
+    pub(super) ours: bool,
+}
+
+/// All entries of the kernel.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours(BTreeMap<Key, Entry>);
+
+impl Neighbours {
+    /// From the messages of a dump.
+    pub(super) fn from_dump(messages: &[NeighbourMessage]) -> Self {
+        let entries = messages.iter().filter_map(decode);
+        Self(entries.filter_map(|(key, entry)| Some((key, entry?))).collect())
+    }
+
+    /// Applies `RTM_NEWNEIGH` or, if `gone`, `RTM_DELNEIGH`, and says whether an entry came or
+    /// went by that. An error means that the message could not be read.
+    pub(super) fn apply(&mut self, gone: bool, payload: &[u8]) -> anyhow::Result<bool> {
+        let Some((key, entry)) = decode(&NeighbourMessage::parse(payload)?) else {
+            return Ok(false);
+        };
+        Ok(match entry.filter(|_| !gone) {
+            Some(entry) => self.0.insert(key, entry).is_none(),
+            None => self.0.remove(&key).is_some(),
+        })
+    }
+
+    /// The entry of this name.
+    pub(super) fn get(&self, key: Key) -> Option<Entry> {
+        self.0.get(&key).copied()
+    }
+
+    /// Notes what the kernel has acknowledged; its own event comes later.
+    pub(super) fn note_ours(&mut self, key: Key, managed: bool) {
+        let mac = self.get(key).and_then(|entry| entry.mac);
+        self.0.insert(key, Entry { mac, fixed: false, managed, ours: true });
+    }
+
+    /// Notes that the kernel has removed it.
+    pub(super) fn note_gone(&mut self, key: Key) {
+        self.0.remove(&key);
+    }
+
+    /// The names of those that we have asked the kernel to keep resolved.
+    pub(super) fn managed(&self) -> impl Iterator<Item = Key> + '_ {
+        let ours = self.0.iter().filter(|(_, entry)| entry.ours && entry.managed);
+        ours.map(|(key, _)| *key)
+    }
+
+    /// As the topology lists them, by interface and address.
+    pub(super) fn list(&self) -> Vec<Neighbour> {
+        let listed =
+            |(&(ifindex, addr), entry): (&Key, &Entry)| Neighbour { ifindex, addr, mac: entry.mac };
+        self.0.iter().map(listed).collect()
+    }
+}
+
+/// Asks for the entries of both families.
+pub(super) fn question() -> RouteNetlinkMessage {
+    RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default())
+}
+
+/// What `ip neigh add ADDR dev LINK managed extern_learn protocol 80` sends.
+pub(super) fn managed(key: Key) -> RouteNetlinkMessage {
+    let mut message = named(key);
+    message.header.flags = NeighbourFlags::ExtLearned;
+    message.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
+    message.attributes.push(protocol());
+    RouteNetlinkMessage::NewNeighbour(message)
+}
+
+/// What `ip neigh replace ADDR dev LINK use` sends; with our mark when the entry becomes ours.
+pub(super) fn used(key: Key, mark: bool) -> RouteNetlinkMessage {
+    let mut message = named(key);
+    message.header.flags = NeighbourFlags::Use;
+    if mark {
+        message.attributes.push(protocol());
+    }
+    RouteNetlinkMessage::NewNeighbour(message)
+}
+
+/// What `ip neigh del ADDR dev LINK` sends.
+pub(super) fn removal(key: Key) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::DelNeighbour(named(key))
+}
+
+fn named((ifindex, addr): Key) -> NeighbourMessage {
+    let family = match addr {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let mut message = NeighbourMessage::default();
+    message.header = NeighbourHeader { family, ifindex, ..NeighbourHeader::default() };
+    message.attributes.push(NeighbourAttribute::Destination(addr.into()));
+    message
+}
+
+fn protocol() -> NeighbourAttribute {
+    NeighbourAttribute::Protocol(RouteProtocol::Other(PROTOCOL))
+}
+
+/// `None` for what is no neighbour at all: forwarding entries of bridges, proxied addresses. No
+/// entry for what the kernel makes up by itself, and without an event: the MACs of multicast and
+/// broadcast addresses, of itself, of links that need none.
+fn decode(message: &NeighbourMessage) -> Option<(Key, Option<Entry>)> {
+    if message.header.flags.contains(NeighbourFlags::Proxy) {
+        return None;
+    }
+    let (mut addr, mut lladdr) = (None, None);
+    let (mut managed, mut ours) = (false, false);
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => {
+                addr = Some(IpAddr::from(*v4));
+            }
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => {
+                addr = Some(IpAddr::from(*v6));
+            }
+            NeighbourAttribute::LinkLayerAddress(bytes) => lladdr = mac(bytes),
+            NeighbourAttribute::ExtFlags(flags) => {
+                managed = flags.contains(NeighbourExtFlags::Managed);
+            }
+            NeighbourAttribute::Protocol(protocol) => ours = u8::from(*protocol) == PROTOCOL,
+            _ => {}
+        }
+    }
+    let state = message.header.state;
+    let fixed = matches!(state, NeighbourState::Permanent | NeighbourState::Noarp);
+    let made_up = state == NeighbourState::Noarp && !lladdr.is_some_and(is_unicast);
+    let mac = lladdr.filter(|_| is_usable(state));
+    let entry = Entry { mac, fixed, managed, ours };
+    Some(((message.header.ifindex, addr?), Some(entry).filter(|_| !made_up)))
+}
+
+fn is_unicast(mac: Mac) -> bool {
+    mac != Mac::default() && mac.0[0] & 1 == 0
+}
+
+/// The kernel's `NUD_VALID`.
+fn is_usable(state: NeighbourState) -> bool {
+    matches!(
+        state,
+        NeighbourState::Permanent
+            | NeighbourState::Noarp
+            | NeighbourState::Reachable
+            | NeighbourState::Probe
+            | NeighbourState::Stale
+            | NeighbourState::Delay
+    )
+}

@@ -1,0 +1,262 @@
+//! The running gateway: everything is brought up once, then one loop turns each event into one
+//! change. The loop is the only writer of tables, steering and neighbour entries.
+
+/// Everything that can happen.
+pub mod event;
+/// Memory, sockets and the worker thread.
+pub mod engine;
+/// From `Desired` and topology to workers, steering and neighbours, in the order that loses
+/// nothing.
+pub mod apply;
+/// Gratuitous ARP and unsolicited advertisements, spread over a second.
+pub mod announce;
+/// Next hops that workers ask for.
+pub mod hops;
+/// A new version of the configuration file.
+pub mod reload;
+/// Questions of the admin API.
+pub mod queries;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::api;
+use crate::compile::{Compiled, Compiler};
+use crate::desired::Desired;
+use crate::groups::SolicitedNodeGroups;
+use crate::netlink::Netlink;
+use crate::notify::{Notifier, State};
+use crate::privileges::{self, Role};
+use crate::problem::{self, Problem};
+use crate::source;
+use crate::steer::{self, Steer};
+use crate::watch::ConfigWatch;
+use announce::Announcements;
+use engine::Engine;
+use event::{Event, Sources};
+use hops::HopRequests;
+use queries::Query;
+
+/// What `portreeve run` was asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Overrides `gateway.pin_dir`.
+    pub pin_dir: Option<PathBuf>,
+    /// Overrides `gateway.api`.
+    pub socket: Option<PathBuf>,
+}
+
+/// Questions of the admin API that may wait at once.
+const QUERIES: usize = 64;
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps the gateway from starting, with the object that it is about.
+pub fn run(options: &Options) -> Result<()> {
+    let began = now();
+    let text = read(&options.config)?;
+    let file = options.config.display().to_string();
+    let loaded =
+        source::toml::load(&file, &text).map_err(|problems| refused(&problems, Some(&text)))?;
+    let desired = options.override_in(loaded.desired);
+    crate::log::init(desired.gateway.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{}", warning.render(Some(&text)));
+    }
+    // Without the right to, CAP_IPC_LOCK may still do; if not, the packet memory will say so.
+    if let Err(error) = privileges::raise_memlock() {
+        tracing::debug!("{error:#}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("make the control thread's runtime")?;
+    runtime.block_on(async {
+        let mut gateway = Gateway::start(options, desired, text, began).await?;
+        gateway.serve().await
+    })
+}
+
+impl Options {
+    /// What the command line says wins over the file, at start and at every reload.
+    fn override_in(&self, mut desired: Desired) -> Desired {
+        if let Some(pin_dir) = &self.pin_dir {
+            desired.gateway.pin_dir.clone_from(pin_dir);
+        }
+        if let Some(socket) = &self.socket {
+            desired.gateway.api.clone_from(socket);
+        }
+        desired
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+}
+
+/// All problems as one error: they have been written for people.
+fn refused(problems: &[Problem], text: Option<&str>) -> anyhow::Error {
+    anyhow::anyhow!("{}", problem::render_all(problems, text).trim_end().to_owned())
+}
+
+#[expect(clippy::disallowed_methods, reason = "control's own time, not that of packets")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A running gateway.
+pub struct Gateway {
+    options: Options,
+    config: PathBuf,
+    began: Instant,
+    start_ms: u64,
+    desired: Desired,
+    compiler: Compiler,
+    compiled: Compiled,
+    engine: Engine,
+    steer: Steer,
+    netlink: Netlink,
+    groups: SolicitedNodeGroups,
+    announcements: Announcements,
+    hops: HopRequests,
+    reloads: reload::Reloads,
+    notifier: Notifier,
+    api: api::Server,
+    queries: mpsc::Receiver<Query>,
+}
+
+impl Gateway {
+    async fn start(
+        options: &Options,
+        desired: Desired,
+        text: String,
+        began: Instant,
+    ) -> Result<Self> {
+        let netlink = Netlink::connect().await.context("connect to the kernel's netlink")?;
+        let mut compiler = Compiler::new();
+        let compiled = compiler
+            .compile(&desired, netlink.topology(), began.elapsed())
+            .map_err(|problems| refused(&problems, Some(&text)))?;
+        let hops = HopRequests::default();
+        let mut steer = load_steering(&desired, &netlink)?;
+        let engine = Engine::start(&desired, &compiled, &netlink, &mut steer, hops.asker())?;
+        let (asker, queries) = mpsc::channel(QUERIES);
+        let api = api::Server::bind(&desired.gateway, asker).await?;
+        let mut gateway = Self {
+            options: options.clone(),
+            config: options.config.clone(),
+            began,
+            start_ms: 0,
+            compiler,
+            compiled: Compiled::default(),
+            engine,
+            steer,
+            netlink,
+            groups: SolicitedNodeGroups::default(),
+            announcements: Announcements::default(),
+            hops,
+            reloads: reload::Reloads::first(),
+            notifier: Notifier::from_environment(),
+            api,
+            queries,
+            desired,
+        };
+        // What an earlier process left in the maps goes, also when there are no services now.
+        gateway.steer.retain_only(&compiled.steering).context("steer less")?;
+        gateway.take_over(compiled).await?;
+        privileges::drop_for_this_thread(Role::Control).context("drop privileges")?;
+        gateway.start_ms = gateway.began.elapsed().as_millis() as u64;
+        gateway.tell(State::Ready);
+        let services = gateway.compiled.services.len();
+        tracing::info!(start_ms = gateway.start_ms, services, "ready");
+        Ok(gateway)
+    }
+
+    /// The loop. Every arm is one event; nothing else changes anything.
+    async fn serve(&mut self) -> Result<()> {
+        let mut watch = ConfigWatch::new(&self.config).context("watch the configuration file")?;
+        let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        let mut refresh = tokio::time::interval(hops::REFRESH);
+        loop {
+            let sources = Sources {
+                netlink: &mut self.netlink,
+                watch: &mut watch,
+                hangup: &mut hangup,
+                terminate: &mut terminate,
+                interrupt: &mut interrupt,
+                refresh: &mut refresh,
+                queries: &mut self.queries,
+                ended: self.engine.ended(),
+                hops: &self.hops,
+                announcements: &self.announcements,
+                recompile: self.compiled.next_deadline,
+                began: self.began,
+            };
+            match sources.next().await? {
+                Event::Topology => self.recompile().await,
+                Event::ConfigChanged | Event::Hangup => self.reload().await,
+                Event::HopsAsked => self.resolve_hops().await,
+                Event::RefreshHops => self.refresh_hops().await,
+                Event::AnnounceDue => self.announce_due(),
+                Event::RemovalDue => self.recompile().await,
+                Event::Query(query) => self.answer(query),
+                Event::WorkerEnded => bail!("the worker has ended; its last words stand above"),
+                Event::Terminate => break,
+            }
+            self.engine.reap();
+        }
+        self.stop();
+        Ok(())
+    }
+
+    /// A clean leave: the worker ends, the steering program stays, so that a restart finds our
+    /// addresses silent instead of answered by the kernel.
+    fn stop(&mut self) {
+        self.tell(State::Stopping);
+        tracing::info!("stopping; the steering program stays attached");
+        self.engine.stop();
+        self.api.remove_socket();
+    }
+
+    fn tell(&self, state: State) {
+        let services = self.compiled.services.len();
+        if let Err(error) = self.notifier.tell(state, &format!("{services} services")) {
+            tracing::warn!("{error:#}");
+        }
+    }
+
+    /// Time since the start, as the compiler counts it.
+    fn uptime(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+fn load_steering(desired: &Desired, netlink: &Netlink) -> Result<Steer> {
+    let pin_dir = &desired.gateway.pin_dir;
+    let parent = pin_dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent
+        && steer::bpffs::ensure(parent)?
+    {
+        tracing::info!("mounted a bpffs at {}", parent.display());
+    }
+    steer::bpffs::refuse_private(pin_dir)?;
+    let ports = engine::attachments(desired, netlink)?;
+    let steer = Steer::load_or_adopt(pin_dir, &ports)
+        .with_context(|| format!("attach the steering program, pinned at {}", pin_dir.display()))?;
+    let report = steer.report();
+    tracing::info!(start = ?report.start, took_ms = report.took.as_millis(), "steering attached");
+    for port in &report.ports {
+        let mode = port.mode.name();
+        tracing::info!(port = port.name, mode, adopted = port.adopted, "port attached");
+    }
+    Ok(steer)
+}

@@ -1,0 +1,114 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dataplane::addr::Addr;
+use dataplane::tables::PortId;
+
+use super::{Gateway, now};
+use crate::compile::Compiled;
+use crate::problem;
+
+/// How long workers may take to adopt new tables before it is worth a warning.
+const ADOPT: Duration = Duration::from_millis(500);
+/// Between two looks at whether they have.
+const ADOPT_POLL: Duration = Duration::from_micros(200);
+
+impl Gateway {
+    /// The same wishes on what the host looks like now, or with what was removed gone for good.
+    pub(super) async fn recompile(&mut self) {
+        let uptime = self.uptime();
+        match self.compiler.compile(&self.desired, self.netlink.topology(), uptime) {
+            Ok(compiled) => {
+                if let Err(error) = self.take_over(compiled).await {
+                    tracing::error!("{error:#}");
+                }
+            }
+            Err(problems) => tracing::error!(
+                "the host changed so that the configuration does not fit any more; the last good \
+                 tables stay in force\n{}",
+                problem::render_all(&problems, None)
+            ),
+        }
+    }
+
+    /// Puts a compilation into force. Removals leave steering first, additions enter it last: at
+    /// no time does a packet reach a worker whose tables do not know it.
+    pub(super) async fn take_over(&mut self, compiled: Compiled) -> Result<()> {
+        let steering_changed = compiled.steering != self.compiled.steering;
+        if steering_changed {
+            self.steer.retain_only(&compiled.steering).context("steer less")?;
+        }
+        self.engine.publish(compiled.tables.clone());
+        self.await_adoption().await;
+        if steering_changed {
+            self.steer.add(&compiled.steering).context("steer more")?;
+        }
+        let before = std::mem::replace(&mut self.compiled, compiled);
+        self.manage_neighbours().await;
+        self.join_groups();
+        self.plan_announcements(&before);
+        Ok(())
+    }
+
+    async fn await_adoption(&self) {
+        let began = now();
+        while !self.engine.adopted() {
+            if began.elapsed() > ADOPT {
+                tracing::warn!("a worker has not adopted new tables for {ADOPT:?}");
+                return;
+            }
+            tokio::time::sleep(ADOPT_POLL).await;
+        }
+    }
+
+    async fn manage_neighbours(&mut self) {
+        let wanted: BTreeSet<_> = self
+            .compiled
+            .wanted_neighbours
+            .iter()
+            .filter(|neighbour| neighbour.managed)
+            .map(|neighbour| (neighbour.ifindex, neighbour.addr))
+            .collect();
+        if let Err(error) = self.netlink.manage_only(&wanted).await {
+            tracing::warn!("{error:#}");
+        }
+    }
+
+    fn join_groups(&mut self) {
+        let groups: BTreeSet<_> = self
+            .compiled
+            .groups
+            .iter()
+            .filter_map(|(port, group)| Some((self.ifindex(*port)?, *group)))
+            .collect();
+        if let Err(error) = self.groups.set(&groups) {
+            tracing::warn!("{error:#}");
+        }
+    }
+
+    /// Announces what is announced now and was not before.
+    fn plan_announcements(&mut self, before: &Compiled) {
+        let announced: BTreeSet<_> = pairs(&self.compiled).collect();
+        let known: BTreeSet<_> = pairs(before).collect();
+        self.announcements.retain(|addr, port| announced.contains(&(addr, port)));
+        for (addr, port) in announced.difference(&known) {
+            self.announcements.plan(now(), *addr, *port);
+        }
+        self.announce_due();
+    }
+
+    /// Has the workers send the announcements that are due.
+    pub(super) fn announce_due(&mut self) {
+        while let Some((addr, port)) = self.announcements.pop(now()) {
+            self.engine.announce(addr, port);
+        }
+    }
+}
+
+fn pairs(compiled: &Compiled) -> impl Iterator<Item = (Addr, PortId)> + '_ {
+    let ports = compiled.tables.ports.len() as u8;
+    compiled.announce.iter().flat_map(move |(addr, mask)| {
+        (0..ports).map(PortId).filter(|port| mask.contains(*port)).map(|port| (*addr, port))
+    })
+}

@@ -1,0 +1,93 @@
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tokio::signal::unix::Signal;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Interval, sleep_until};
+
+use super::announce::Announcements;
+use super::hops::HopRequests;
+use super::queries::Query;
+use crate::netlink::Netlink;
+use crate::watch::ConfigWatch;
+
+/// Everything that can happen to a running gateway.
+pub enum Event {
+    /// Links, addresses, routes or neighbours of the host changed.
+    Topology,
+    /// The configuration file is another.
+    ConfigChanged,
+    /// SIGHUP: read the configuration file again.
+    Hangup,
+    /// Workers wait for next hops.
+    HopsAsked,
+    /// Time to tell the kernel which neighbours are in use.
+    RefreshHops,
+    /// Time to announce an address again.
+    AnnounceDue,
+    /// Something that was removed has had its time.
+    RemovalDue,
+    /// Somebody asks the admin API.
+    Query(Query),
+    /// A worker thread has ended without being told to.
+    WorkerEnded,
+    /// SIGTERM or SIGINT.
+    Terminate,
+}
+
+/// Where events come from. All waits are cancellation-safe: nothing is lost when another one
+/// comes first.
+pub struct Sources<'a> {
+    pub(super) netlink: &'a mut Netlink,
+    pub(super) watch: &'a mut ConfigWatch,
+    pub(super) hangup: &'a mut Signal,
+    pub(super) terminate: &'a mut Signal,
+    pub(super) interrupt: &'a mut Signal,
+    pub(super) refresh: &'a mut Interval,
+    pub(super) queries: &'a mut mpsc::Receiver<Query>,
+    pub(super) ended: &'a Notify,
+    pub(super) hops: &'a HopRequests,
+    pub(super) announcements: &'a Announcements,
+    pub(super) recompile: Option<Duration>,
+    pub(super) began: Instant,
+}
+
+impl Sources<'_> {
+    /// The next event; the end of the process comes before anything else.
+    pub(super) async fn next(self) -> Result<Event> {
+        let removal = self.recompile.map(|at| self.began + at);
+        let event = tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Event::Terminate,
+            _ = self.interrupt.recv() => Event::Terminate,
+            () = self.ended.notified() => Event::WorkerEnded,
+            () = self.hops.asked() => Event::HopsAsked,
+            changed = self.netlink.changed() => {
+                if let Err(error) = changed {
+                    tracing::error!("{error:#}");
+                }
+                Event::Topology
+            }
+            () = at(self.announcements.next_due()) => Event::AnnounceDue,
+            _ = self.hangup.recv() => Event::Hangup,
+            changed = self.watch.changed() => {
+                if let Err(error) = changed {
+                    tracing::error!("{error:#}");
+                }
+                Event::ConfigChanged
+            }
+            Some(query) = self.queries.recv() => Event::Query(query),
+            _ = self.refresh.tick() => Event::RefreshHops,
+            () = at(removal) => Event::RemovalDue,
+        };
+        Ok(event)
+    }
+}
+
+/// Resolves at `deadline`; never when there is none.
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

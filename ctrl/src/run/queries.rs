@@ -1,0 +1,268 @@
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dataplane::addr::{Addr, L4Port};
+use dataplane::drop_reason::DropReason;
+use dataplane::tables::{BackendState, FrontendId, PortId};
+use dataplane::worker::command::{Census, Command, FlowInfo, ListFlows};
+use tokio::sync::oneshot;
+
+use super::Gateway;
+use super::engine::Handle;
+use crate::api_types::{self, Flow, Frames, Reload, Service, Status};
+use crate::compile::{FrontendView, ServiceView, shares};
+use crate::memory;
+use crate::metrics;
+
+/// Places of the flow table that a worker looks at in one go, so that packets do not wait.
+const PLACES: usize = 512;
+/// How long a worker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A question of the admin API, with where its answer goes.
+pub enum Query {
+    /// How is the gateway?
+    Status(oneshot::Sender<Status>),
+    /// What are its services?
+    Services(oneshot::Sender<Vec<Service>>),
+    /// Which connections are there?
+    Flows {
+        /// At most so many.
+        limit: usize,
+        /// Only those of this service.
+        service: Option<String>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Vec<Flow>>,
+    },
+    /// Everything that is counted, in OpenMetrics text.
+    Metrics(oneshot::Sender<String>),
+}
+
+type Names = HashMap<FrontendId, Arc<str>>;
+
+impl Gateway {
+    /// Answers now what control knows; what a worker must say is awaited in a task of its own.
+    /// An asker that has gone away meanwhile misses nothing.
+    pub(super) fn answer(&self, query: Query) {
+        match query {
+            Query::Status(reply) => {
+                let (status, worker) = (self.status(), self.engine.handle());
+                tokio::spawn(async move {
+                    let frames = census(&worker).await;
+                    let _ = reply.send(Status { frames, ..status });
+                });
+            }
+            Query::Services(reply) => {
+                let _ = reply.send(self.services());
+            }
+            Query::Flows { limit, service, reply } => {
+                let (names, worker) = (self.frontend_names(), self.engine.handle());
+                tokio::spawn(async move {
+                    let _ = reply.send(flows(&worker, &names, limit, service.as_deref()).await);
+                });
+            }
+            Query::Metrics(reply) => {
+                let _ = reply.send(metrics::render(&self.status(), &self.services()));
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let counters = self.engine.counters();
+        let drops = DropReason::ALL.iter().map(|r| (r.name().to_owned(), counters.drops(*r)));
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            gateway: self.desired.gateway.name.clone(),
+            uptime_s: self.uptime().as_secs(),
+            start_ms: self.start_ms,
+            epoch: self.engine.epoch(),
+            config: self.config.display().to_string(),
+            last_reload: self.last_reload(),
+            ports: self.ports(),
+            workers: vec![self.worker()],
+            frames: None,
+            drops: drops.collect(),
+            verdicts: self.verdicts(),
+        }
+    }
+
+    fn last_reload(&self) -> Reload {
+        let since_1970 = self.reloads.at.duration_since(SystemTime::UNIX_EPOCH);
+        Reload {
+            at: since_1970.unwrap_or_default().as_secs(),
+            ok: self.reloads.problems.is_empty(),
+            problems: self.reloads.problems.clone(),
+        }
+    }
+
+    fn ports(&self) -> Vec<api_types::Port> {
+        let attached = &self.steer.report().ports;
+        let ports = (0..).map(PortId).zip(self.compiled.tables.ports.iter());
+        ports
+            .map(|(id, port)| {
+                let counters = self.engine.counters().port(id);
+                let mode = attached.iter().find(|attached| attached.port_id == id.0);
+                let lanes = self.engine.lanes.iter().filter(|lane| lane.port == id);
+                api_types::Port {
+                    name: port.name.to_string(),
+                    mode: mode.map_or_else(String::new, |a| a.mode.name().to_owned()),
+                    queues: lanes.clone().count() as u32,
+                    zero_copy: lanes.clone().all(|lane| lane.zero_copy),
+                    rx_packets: counters.rx_packets.get(),
+                    rx_bytes: counters.rx_bytes.get(),
+                    tx_packets: counters.tx_packets.get(),
+                    tx_bytes: counters.tx_bytes.get(),
+                }
+            })
+            .collect()
+    }
+
+    fn worker(&self) -> api_types::Worker {
+        let counters = self.engine.counters();
+        api_types::Worker {
+            core: self.engine.core,
+            flows: counters.flows.get(),
+            flows_max: memory::flow_table(&self.desired.worker).flows as u64,
+            half_open: counters.half_open.get(),
+            half_open_evicted: counters.half_open_evicted.get(),
+            waiting: counters.waiting.get(),
+            checksums_finished: counters.checksums_finished.get(),
+            answers_limited: counters.answers_limited.get(),
+            busy_turns: counters.busy_turns.get(),
+            sleeps: counters.sleeps.get(),
+            epoch: counters.epoch.get(),
+        }
+    }
+
+    /// What became of packets in the worker, and what the steering program did with them.
+    fn verdicts(&self) -> BTreeMap<String, u64> {
+        let counters = self.engine.counters();
+        let mut verdicts: BTreeMap<String, u64> = [
+            ("forwarded", &counters.forwarded),
+            ("replied", &counters.replied),
+            ("refused", &counters.refused),
+            ("originated", &counters.originated),
+            ("originated_lost", &counters.originated_lost),
+        ]
+        .into_iter()
+        .map(|(name, counter)| (name.to_owned(), counter.get()))
+        .collect();
+        match self.steer.verdicts() {
+            Ok(steering) => verdicts.extend(
+                steering.into_iter().map(|(name, count)| (format!("steering_{name}"), count)),
+            ),
+            Err(error) => tracing::warn!("{error}"),
+        }
+        verdicts
+    }
+
+    fn frontend_names(&self) -> Names {
+        let services = self.compiled.services.iter();
+        services
+            .flat_map(|service| service.frontends.iter().map(|f| (f.id, Arc::clone(&service.name))))
+            .collect()
+    }
+
+    fn services(&self) -> Vec<Service> {
+        let services = self.compiled.services.iter();
+        services
+            .flat_map(|service| service.frontends.iter().map(move |f| self.service(service, f)))
+            .collect()
+    }
+
+    fn service(&self, service: &ServiceView, view: &FrontendView) -> Service {
+        let tables = &self.compiled.tables;
+        let frontend = tables.frontends.get(view.id);
+        let maglev = frontend.and_then(|f| f.maglev.as_ref());
+        let shares = maglev.map(|maglev| shares(maglev)).unwrap_or_default();
+        let backends = view.members.iter().filter_map(|member| {
+            let backend = tables.backends.get(member.id)?;
+            let draining = member.weight == 0 || backend.state == BackendState::Draining;
+            Some(api_types::Backend {
+                address: backend.addr.to_ip(),
+                port: backend.port,
+                weight: member.weight,
+                state: if draining { "draining" } else { "active" }.to_owned(),
+                share_percent: shares.get(&member.id).copied().unwrap_or(0.0) * 100.0,
+                flows: None,
+            })
+        });
+        let announce = (0..).map(PortId).zip(tables.ports.iter());
+        let announce = announce.filter(|(id, _)| view.announce.contains(*id));
+        let counters = self.engine.counters().frontend(view.id);
+        let count =
+            |which: fn(&dataplane::counters::FrontendCounters) -> u64| counters.map_or(0, which);
+        Service {
+            name: service.name.to_string(),
+            vip: view.key.addr.to_ip(),
+            port: view.key.port,
+            protocol: view.key.proto.to_string(),
+            mode: "snat".to_owned(),
+            announce: announce.map(|(_, port)| port.name.to_string()).collect(),
+            table_size: view.table_size,
+            backends: backends.collect(),
+            flows_total: count(|c| c.flows.get()),
+            packets_in: count(|c| c.packets_in.get()),
+            bytes_in: count(|c| c.bytes_in.get()),
+            packets_out: count(|c| c.packets_out.get()),
+            bytes_out: count(|c| c.bytes_out.get()),
+            no_backend: count(|c| c.no_backend.get()),
+        }
+    }
+}
+
+/// Where every frame is; `None` when the worker does not answer.
+async fn census(worker: &Handle) -> Option<Frames> {
+    let (reply, answer) = oneshot::channel();
+    let reply = move |census| {
+        let _ = reply.send(census);
+    };
+    worker.command(Command::TakeCensus(Box::new(reply)));
+    let census: Census = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?;
+    Some(Frames {
+        total: census.total,
+        pool: census.pool,
+        rx: census.rx,
+        tx: census.tx,
+        waiting: census.waiting,
+        rx_ring_full: census.rx_ring_full,
+        fill_ring_empty: census.fill_ring_empty,
+    })
+}
+
+/// Asks the worker for one part of its table after the other.
+async fn flows(worker: &Handle, names: &Names, limit: usize, service: Option<&str>) -> Vec<Flow> {
+    let mut found = Vec::new();
+    let mut cursor = Some(0);
+    while let Some(from) = cursor.filter(|_| found.len() < limit) {
+        let (reply, answer) = oneshot::channel();
+        worker.command(Command::ListFlows(ListFlows {
+            cursor: from,
+            places: PLACES,
+            buffer: Vec::with_capacity(PLACES),
+            reply: Box::new(move |flows, next| drop(reply.send((flows, next)))),
+        }));
+        let Ok(Ok((flows, next))) = tokio::time::timeout(PATIENCE, answer).await else { break };
+        let shown = flows.into_iter().map(|info| describe(info, names));
+        found.extend(shown.filter(|flow| service.is_none() || flow.service.as_deref() == service));
+        cursor = next;
+    }
+    found.truncate(limit);
+    found
+}
+
+fn describe(info: FlowInfo, names: &Names) -> Flow {
+    let end = |(addr, port): (Addr, L4Port)| SocketAddr::new(addr.to_ip(), port);
+    Flow {
+        proto: info.proto.to_string(),
+        client: end(info.client),
+        vip: info.vip.map(end),
+        snat: info.snat.0.map(|addr| end((addr, info.snat.1))),
+        backend: end(info.backend),
+        state: info.state.name().to_owned(),
+        idle_ms: u64::from(info.idle_ms),
+        service: names.get(&info.frontend).map(ToString::to_string),
+    }
+}

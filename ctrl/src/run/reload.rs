@@ -1,0 +1,89 @@
+use std::time::SystemTime;
+
+use super::Gateway;
+use crate::desired::Desired;
+use crate::notify::State;
+use crate::problem::{self, Problem};
+use crate::source;
+
+/// How the attempts to take a new configuration went.
+#[derive(Debug, Clone)]
+pub struct Reloads {
+    /// When the last attempt was made.
+    pub at: SystemTime,
+    /// Problems of the last attempt; empty when it was taken.
+    pub problems: Vec<String>,
+    /// Attempts that were taken.
+    pub taken: u64,
+    /// Attempts that were refused.
+    pub refused: u64,
+}
+
+impl Reloads {
+    /// The configuration of the start.
+    pub(super) fn first() -> Self {
+        Self { at: SystemTime::now(), problems: Vec::new(), taken: 0, refused: 0 }
+    }
+}
+
+impl Gateway {
+    /// Takes the configuration file as it is now, whole, or changes nothing and says why.
+    pub(super) async fn reload(&mut self) {
+        self.tell(State::Reloading);
+        self.reloads.at = SystemTime::now();
+        match self.try_reload().await {
+            Ok(changed) => {
+                self.reloads.taken += u64::from(changed);
+                self.reloads.problems.clear();
+            }
+            Err(refusal) => {
+                self.reloads.refused += 1;
+                tracing::error!("configuration refused, nothing changed\n{refusal}");
+                self.reloads.problems = refusal.lines().map(str::to_owned).collect();
+            }
+        }
+        self.tell(State::Ready);
+    }
+
+    /// Says whether something changed.
+    async fn try_reload(&mut self) -> Result<bool, String> {
+        let text = super::read(&self.config).map_err(|error| format!("{error:#}"))?;
+        let file = self.config.display().to_string();
+        let told = |problems: &[Problem]| problem::render_all(problems, Some(&text));
+        let loaded = source::toml::load(&file, &text).map_err(|problems| told(&problems))?;
+        let desired = self.options.override_in(loaded.desired);
+        if desired == self.desired {
+            tracing::info!("configuration read again: nothing changed");
+            return Ok(false);
+        }
+        if let Some(section) = needs_restart(&self.desired, &desired) {
+            return Err(format!(
+                "{file}: {section} cannot change while the gateway runs; restart it, or take the \
+                 change back"
+            ));
+        }
+        let uptime = self.uptime();
+        let compiled = self
+            .compiler
+            .compile(&desired, self.netlink.topology(), uptime)
+            .map_err(|problems| told(&problems))?;
+        for warning in loaded.warnings.iter().chain(&compiled.warnings) {
+            tracing::warn!("{}", warning.render(Some(&text)));
+        }
+        self.desired = desired;
+        self.take_over(compiled).await.map_err(|error| format!("{error:#}"))?;
+        tracing::info!(services = self.compiled.services.len(), "configuration taken");
+        Ok(true)
+    }
+}
+
+/// What is set up once at start: sockets, memory, threads, listeners.
+fn needs_restart(old: &Desired, new: &Desired) -> Option<&'static str> {
+    if old.gateway != new.gateway {
+        return Some("[gateway]");
+    }
+    if old.worker != new.worker {
+        return Some("[worker]");
+    }
+    (old.ports != new.ports).then_some("[[port]]")
+}

@@ -1,0 +1,43 @@
+/// Keys and sections of the file itself.
+pub const TOP: &[&str] = &["gateway", "worker", "maglev", "snat", "timeouts", "port", "service"];
+/// Keys of `[gateway]`.
+pub const GATEWAY: &[&str] = &["name", "api", "metrics", "log", "pin_dir"];
+/// Keys of `[worker]`.
+pub const WORKER: &[&str] = &["core", "flows", "poll", "ring", "frames"];
+/// Keys of `[maglev]`.
+pub const MAGLEV: &[&str] = &["table_size", "seed"];
+/// Keys of `[snat]`.
+pub const SNAT: &[&str] = &["addresses", "ports", "shared_ports"];
+/// Keys of `[timeouts]`.
+pub const TIMEOUTS: &[&str] = &["tcp_syn", "tcp_established", "tcp_fin", "udp"];
+/// Keys of `[[port]]`.
+pub const PORT: &[&str] = &["name", "mode", "unfinished_checksums"];
+/// Keys of `[[service]]`.
+pub const SERVICE: &[&str] = &[
+    "name",
+    "vip",
+    "vips",
+    "announce",
+    "mode",
+    "snat_addresses",
+    "ports",
+    "backends",
+    "table_size",
+];
+/// Keys of an element of `ports` of a service.
+pub const SERVICE_PORT: &[&str] = &["port", "protocol", "target"];
+/// Keys of an element of `backends` of a service.
+pub const BACKEND: &[&str] = &["address", "port", "weight"];
+
+/// Every section with its keys, as a document would write them.
+pub const ALL: &[(&str, &[&str])] = &[
+    ("[gateway]", GATEWAY),
+    ("[worker]", WORKER),
+    ("[maglev]", MAGLEV),
+    ("[snat]", SNAT),
+    ("[timeouts]", TIMEOUTS),
+    ("[[port]]", PORT),
+    ("[[service]]", SERVICE),
+    ("ports of [[service]]", SERVICE_PORT),
+    ("backends of [[service]]", BACKEND),
+];

@@ -1,0 +1,29 @@
+//! What can be wrong with a `Desired` on any host and from any source. What depends on the host
+//! is found by [`crate::compile`].
+
+/// Which addresses can be what.
+mod address;
+/// Ports and ranges.
+mod gateway;
+/// One service.
+mod service;
+/// Services against each other.
+mod between;
+
+use crate::desired::Desired;
+use crate::problem::Problem;
+
+/// Every problem, warnings included, in no order.
+#[must_use]
+pub fn validate(desired: &Desired) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    gateway::ports(desired, &mut problems);
+    gateway::sources(desired, &mut problems);
+    for service in &desired.services {
+        service::check(service, desired, &mut problems);
+    }
+    between::names(desired, &mut problems);
+    between::frontends(desired, &mut problems);
+    between::vips_as_backends(desired, &mut problems);
+    problems
+}

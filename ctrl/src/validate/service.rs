@@ -1,0 +1,141 @@
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use dataplane::tables::maglev::{TABLE_SIZES, auto_size};
+
+use super::address;
+use crate::desired::{Announce, BackendSettings, Desired, Service, TableSize};
+use crate::problem::Problem;
+
+/// Slots per backend below which the spread of new flows becomes visibly uneven (Cilium's rule
+/// of thumb: 1 % of difference).
+const SLOTS_PER_BACKEND: usize = 100;
+
+/// What can be wrong with a service on its own.
+pub fn check(service: &Service, desired: &Desired, problems: &mut Vec<Problem>) {
+    for vip in &service.vips {
+        address::check(vip, "VIP", problems);
+    }
+    address::twice(&service.vips, "VIP", problems);
+    for addr in &service.snat_addresses {
+        address::check(addr, "SNAT address", problems);
+    }
+    address::twice(&service.snat_addresses, "SNAT address", problems);
+    for backend in &service.backends {
+        address::check(&backend.address, "backend", problems);
+    }
+    backends_twice(service, problems);
+    families(service, problems);
+    announce(service, desired, problems);
+    for v4 in [true, false] {
+        table_size(service, desired, v4, problems);
+    }
+}
+
+fn backends_twice(service: &Service, problems: &mut Vec<Problem>) {
+    let mut seen: HashMap<(IpAddr, Option<u16>), &BackendSettings> = HashMap::new();
+    for backend in &service.backends {
+        let address = &backend.address;
+        if let Some(first) = seen.insert((address.value, backend.port), backend) {
+            let what = format!(
+                "backend {} of service `{}` is listed twice",
+                address.value, service.name.value
+            );
+            problems.push(address::again(address.place(), what, first.address.place()));
+        }
+    }
+}
+
+/// Packets keep their family on the way through.
+fn families(service: &Service, problems: &mut Vec<Problem>) {
+    let name = &service.name.value;
+    let vip_of = |v4: bool| service.vips.iter().any(|vip| vip.is_ipv4() == v4);
+    for backend in &service.backends {
+        let address = &backend.address;
+        if !service.vips.is_empty() && !vip_of(address.is_ipv4()) {
+            let what = format!(
+                "backend {} of service `{name}` is {}, but no VIP is",
+                address.value,
+                family(address.value)
+            );
+            let help = "packets are not translated between IPv4 and IPv6: add a VIP of that family or remove the backend";
+            problems.push(Problem::error(address.place(), what).help(help));
+        }
+    }
+    for vip in &service.vips {
+        let same = service.backends.iter().any(|b| b.address.is_ipv4() == vip.is_ipv4());
+        if !service.backends.is_empty() && !same {
+            let what = format!(
+                "VIP {} of service `{name}` is {}, but no backend is",
+                vip.value,
+                family(vip.value)
+            );
+            let help = "packets are not translated between IPv4 and IPv6: add a backend of that family or remove the VIP";
+            problems.push(Problem::error(vip.place(), what).help(help));
+        }
+    }
+    for addr in &service.snat_addresses {
+        if !service.vips.is_empty() && !vip_of(addr.is_ipv4()) {
+            let what = format!(
+                "SNAT address {} of service `{name}` is {}, but no VIP is",
+                addr.value,
+                family(addr.value)
+            );
+            problems.push(Problem::warning(addr.place(), what).help("it will not be used"));
+        }
+    }
+}
+
+fn announce(service: &Service, desired: &Desired, problems: &mut Vec<Problem>) {
+    let Announce::Ports(names) = &service.announce else { return };
+    // A port whose name could not be read may be the one that is meant.
+    if desired.ports.iter().any(|port| port.name.is_empty()) {
+        return;
+    }
+    for name in names {
+        if desired.ports.iter().any(|port| port.name == *name) {
+            continue;
+        }
+        let known: Vec<&str> = desired.ports.iter().map(|port| port.name.as_str()).collect();
+        let what = format!(
+            "service `{}` is announced on {}, which is not a [[port]]",
+            service.name.value, name.value
+        );
+        let help = format!("ports are: {}", known.join(", "));
+        problems.push(Problem::error(name.place(), what).help(help));
+    }
+}
+
+fn table_size(service: &Service, desired: &Desired, v4: bool, problems: &mut Vec<Problem>) {
+    let backends = service.backends.iter().filter(|b| b.address.is_ipv4() == v4).count();
+    let wanted = service.table_size.as_ref().unwrap_or(&desired.maglev.table_size);
+    let size = match wanted.value {
+        TableSize::Auto => auto_size(backends),
+        TableSize::Fixed(size) => size,
+    } as usize;
+    let name = &service.name.value;
+    let place = service.table_size.as_ref().map_or(service.name.place(), |size| size.place());
+    if backends >= size {
+        let what = format!(
+            "a Maglev table of {size} slots is too small for the {backends} backends of service `{name}`"
+        );
+        let fits = TABLE_SIZES.iter().find(|size| **size as usize > backends * SLOTS_PER_BACKEND);
+        let help = match fits {
+            Some(fits) => format!("write table_size = {fits}"),
+            None => "split the service".into(),
+        };
+        problems.push(Problem::error(place, what).help(help));
+    } else if backends * SLOTS_PER_BACKEND > size && wanted.value != TableSize::Auto {
+        let what = format!(
+            "a Maglev table of {size} slots spreads {backends} backends of service `{name}` unevenly"
+        );
+        let help = format!(
+            "{SLOTS_PER_BACKEND} slots a backend keep shares within about 1 %: table_size = \"auto\" does that where it can"
+        );
+        problems.push(Problem::warning(place, what).help(help));
+    }
+}
+
+fn family(addr: IpAddr) -> &'static str {
+    if addr.is_ipv4() { "IPv4" } else { "IPv6" }
+}

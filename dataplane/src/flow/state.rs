@@ -1,0 +1,146 @@
+use crate::tables::Timeouts;
+use crate::wire::tcp::Flags;
+
+/// Where a connection stands, as seen from its middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// UDP: there are no states.
+    Udp,
+    /// TCP: the client's SYN was seen.
+    SynSent,
+    /// TCP: the backend's SYN-ACK was seen.
+    SynReceived,
+    /// TCP: the client's first ACK was seen.
+    Established,
+    /// TCP: the client sent FIN; the backend may go on sending.
+    ClientClosed,
+    /// TCP: the backend sent FIN; the client may go on sending.
+    BackendClosed,
+    /// TCP: FIN from both sides, or RST.
+    Closed,
+}
+
+/// Which way a packet goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the backend.
+    Forward,
+    /// From the backend to the client.
+    Reverse,
+}
+
+impl State {
+    /// The state after a segment with `flags` went past.
+    #[inline]
+    #[must_use]
+    pub const fn after(self, direction: Direction, flags: Flags) -> Self {
+        if matches!(self, Self::Udp) {
+            return self;
+        }
+        if flags.any(Flags::RST) {
+            return Self::Closed;
+        }
+        let opened = match (self, direction) {
+            (Self::SynSent, Direction::Reverse) if flags.any(Flags::SYN) => Self::SynReceived,
+            (Self::SynReceived, Direction::Forward) if flags.any(Flags::ACK) => Self::Established,
+            (state, _) => state,
+        };
+        if !flags.any(Flags::FIN) {
+            return opened;
+        }
+        match (opened, direction) {
+            (Self::Established | Self::SynReceived, Direction::Forward) => Self::ClientClosed,
+            (Self::Established | Self::SynReceived, Direction::Reverse) => Self::BackendClosed,
+            (Self::BackendClosed, Direction::Forward)
+            | (Self::ClientClosed, Direction::Reverse) => Self::Closed,
+            (state, _) => state,
+        }
+    }
+
+    /// Whether the handshake is not finished.
+    #[inline]
+    #[must_use]
+    pub const fn is_half_open(self) -> bool {
+        matches!(self, Self::SynSent | Self::SynReceived)
+    }
+
+    /// How long the flow is kept when silent, in milliseconds.
+    #[inline]
+    #[must_use]
+    pub const fn timeout(self, timeouts: &Timeouts) -> u32 {
+        match self {
+            Self::Udp => timeouts.udp,
+            Self::SynSent | Self::SynReceived => timeouts.tcp_syn,
+            Self::Established | Self::ClientClosed | Self::BackendClosed => {
+                timeouts.tcp_established
+            }
+            Self::Closed => timeouts.tcp_fin,
+        }
+    }
+
+    /// The word for humans.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::SynSent => "syn_sent",
+            Self::SynReceived => "syn_received",
+            Self::Established => "established",
+            Self::ClientClosed => "client_closed",
+            Self::BackendClosed => "backend_closed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Direction::{Forward, Reverse};
+
+    fn walk(steps: &[(Direction, u8)]) -> State {
+        steps.iter().fold(State::SynSent, |state, (direction, flags)| {
+            state.after(*direction, Flags(*flags))
+        })
+    }
+
+    const SYN_ACK: u8 = Flags::SYN | Flags::ACK;
+    const FIN_ACK: u8 = Flags::FIN | Flags::ACK;
+
+    #[test]
+    fn three_packets_establish() {
+        assert_eq!(walk(&[(Reverse, SYN_ACK)]), State::SynReceived);
+        assert_eq!(walk(&[(Reverse, SYN_ACK), (Forward, Flags::ACK)]), State::Established);
+    }
+
+    #[test]
+    fn a_client_alone_cannot_establish() {
+        assert_eq!(walk(&[(Forward, Flags::ACK), (Forward, Flags::ACK)]), State::SynSent);
+    }
+
+    #[test]
+    fn one_fin_leaves_the_other_direction_open() {
+        let open = [(Reverse, SYN_ACK), (Forward, Flags::ACK)];
+        assert_eq!(walk(&[&open[..], &[(Forward, FIN_ACK)]].concat()), State::ClientClosed);
+        assert_eq!(walk(&[&open[..], &[(Reverse, FIN_ACK)]].concat()), State::BackendClosed);
+        let both = [&open[..], &[(Reverse, FIN_ACK), (Forward, FIN_ACK)]].concat();
+        assert_eq!(walk(&both), State::Closed);
+    }
+
+    #[test]
+    fn a_repeated_fin_of_one_side_closes_nothing_more() {
+        let twice = [(Reverse, SYN_ACK), (Forward, FIN_ACK), (Forward, FIN_ACK)];
+        assert_eq!(walk(&twice), State::ClientClosed);
+    }
+
+    #[test]
+    fn rst_closes_from_any_state() {
+        assert_eq!(walk(&[(Reverse, Flags::RST | Flags::ACK)]), State::Closed);
+    }
+
+    #[test]
+    fn udp_stays_udp() {
+        assert_eq!(State::Udp.after(Forward, Flags(0xff)), State::Udp);
+    }
+}

@@ -1,0 +1,436 @@
+use std::hash::{BuildHasher, RandomState};
+
+use siphasher::sip::SipHasher13;
+
+use super::entry::{Flow, FlowRef, NO_NODE};
+use super::half_open::HalfOpen;
+use super::index::Index;
+use super::pair::{Pair, PairKey, PairRef, Pairs};
+use super::ports::{Blocks, Range};
+use super::state::{Direction, State};
+use crate::addr::{Addr, L4Port, Proto};
+use crate::drop_reason::DropReason;
+use crate::limits::PORT_BLOCK;
+use crate::tables::{BackendId, FrontendId, HopId, SnatId, Timeouts};
+use crate::time::Tick;
+use crate::wire::tcp::Flags;
+
+/// Pairs whose blocks are taken back, at most, when the pool runs dry.
+const RECLAIM_STEP: usize = 64;
+
+/// Sizes of a flow table. Everything is allocated at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowTableConfig {
+    /// Flows, at most.
+    pub flows: usize,
+    /// Pairs of (our address, backend), at most.
+    pub pairs: usize,
+}
+
+impl FlowTableConfig {
+    /// Half-open flows, at most: half of the table (design section 6).
+    #[must_use]
+    pub const fn half_open(self) -> usize {
+        self.flows / 2
+    }
+
+    /// Blocks of ports: enough for every flow with blocks half used, and one for each pair.
+    #[must_use]
+    pub const fn blocks(self) -> usize {
+        self.flows * 2 / PORT_BLOCK as usize + self.pairs + 16
+    }
+
+    /// Bytes that a table of this size takes.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        self.flows * (size_of::<Flow>() + size_of::<u32>())
+            + 2 * Index::bytes_for(self.flows)
+            + HalfOpen::bytes_for(self.half_open())
+            + Blocks::bytes_for(self.blocks())
+            + Pairs::bytes_for(self.pairs)
+    }
+}
+
+/// A flow as packets from the client name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForwardKey {
+    /// What the client talks to.
+    pub frontend: FrontendId,
+    /// Address of the client.
+    pub client: Addr,
+    /// Port of the client, host order.
+    pub client_port: L4Port,
+}
+
+/// A flow as packets from the backend name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReverseKey {
+    /// Our address and the backend.
+    pub pair: PairKey,
+    /// Our port, host order.
+    pub snat_port: L4Port,
+}
+
+/// What a new flow is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct NewFlow {
+    /// How the client names it.
+    pub key: ForwardKey,
+    /// Our address towards the backend.
+    pub snat: SnatId,
+    /// Our ports that may be used.
+    pub ports: Range,
+    /// The backend.
+    pub backend: BackendId,
+    /// Its address.
+    pub backend_addr: Addr,
+    /// Its port, host order.
+    pub backend_port: L4Port,
+    /// TCP or UDP.
+    pub proto: Proto,
+}
+
+/// Connections of one worker.
+#[derive(Debug)]
+pub struct FlowTable {
+    flows: Vec<Flow>,
+    free: Vec<u32>,
+    forward: Index,
+    reverse: Index,
+    pairs: Pairs,
+    blocks: Blocks,
+    half_open: HalfOpen,
+    keys: (u64, u64),
+    sweep_at: usize,
+    reclaim_at: usize,
+    evicted: u64,
+    max: usize,
+}
+
+impl FlowTable {
+    /// An empty table; all its memory is allocated here. Hash keys are random.
+    #[must_use]
+    pub fn new(config: FlowTableConfig) -> Self {
+        let random = RandomState::new();
+        Self {
+            flows: Vec::with_capacity(config.flows),
+            free: Vec::with_capacity(config.flows),
+            forward: Index::new(config.flows),
+            reverse: Index::new(config.flows),
+            pairs: Pairs::new(config.pairs),
+            blocks: Blocks::new(config.blocks()),
+            half_open: HalfOpen::new(config.half_open()),
+            keys: (random.hash_one(0_u8), random.hash_one(1_u8)),
+            sweep_at: 0,
+            reclaim_at: 0,
+            evicted: 0,
+            max: config.flows,
+        }
+    }
+
+    /// Flows in the table.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flows.len() - self.free.len()
+    }
+
+    /// Whether there are no flows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Of those, half-open ones.
+    #[must_use]
+    pub fn half_open(&self) -> usize {
+        self.half_open.count()
+    }
+
+    /// Half-open flows that gave way to newer ones, ever.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Places that have ever held a flow: what a sweep has to look at.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Flows that the table can hold.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.max
+    }
+
+    /// The flow of a packet from a client.
+    #[inline]
+    #[must_use]
+    pub fn find_forward(&self, key: &ForwardKey) -> Option<FlowRef> {
+        let is_it = |place: u32| {
+            let flow = &self.flows[place as usize];
+            flow.client == key.client
+                && flow.client_port == key.client_port
+                && flow.frontend == key.frontend
+        };
+        self.forward.find(self.forward_hash(key), is_it).map(FlowRef)
+    }
+
+    /// The flow of a packet from a backend.
+    #[inline]
+    #[must_use]
+    pub fn find_reverse(&self, key: &ReverseKey) -> Option<FlowRef> {
+        let is_it = |place: u32| {
+            let flow = &self.flows[place as usize];
+            flow.snat_port == key.snat_port && self.pairs.get(flow.pair).key == key.pair
+        };
+        self.reverse.find(self.reverse_hash(key), is_it).map(FlowRef)
+    }
+
+    /// The flow at a place.
+    #[inline]
+    #[must_use]
+    pub fn flow(&self, place: FlowRef) -> &Flow {
+        &self.flows[place.0 as usize]
+    }
+
+    /// The pair of a flow.
+    #[inline]
+    #[must_use]
+    pub fn pair(&self, pair: PairRef) -> &Pair {
+        self.pairs.get(pair)
+    }
+
+    /// Remembers how the client of a flow is reached.
+    #[inline]
+    pub fn cache_hop(&mut self, place: FlowRef, hop: HopId, generation: u16, mtu: u16) {
+        let flow = &mut self.flows[place.0 as usize];
+        (flow.hop, flow.hop_generation, flow.hop_mtu) = (hop, generation, mtu);
+    }
+
+    /// A packet of the flow goes past: its time and state move on.
+    #[inline]
+    pub fn observe(&mut self, place: FlowRef, direction: Direction, flags: Flags, now: Tick) {
+        let flow = &mut self.flows[place.0 as usize];
+        flow.seen = now;
+        let after = flow.state.after(direction, flags);
+        if after == flow.state {
+            return;
+        }
+        flow.state = after;
+        if !after.is_half_open() && flow.half_open != NO_NODE {
+            let node = std::mem::replace(&mut flow.half_open, NO_NODE);
+            let pair = self.pairs.get_mut(flow.pair);
+            self.half_open.remove(&mut pair.half_open, node);
+        }
+    }
+
+    /// Makes a flow. Half-open ones give way, oldest first, when a quota is used up.
+    ///
+    /// # Errors
+    /// [`DropReason::FlowTableFull`] or [`DropReason::PortsExhausted`]; nothing has changed then,
+    /// but for half-open flows that gave way.
+    pub fn insert(&mut self, new: &NewFlow, now: Tick) -> Result<FlowRef, DropReason> {
+        let state = match new.proto {
+            Proto::Tcp => State::SynSent,
+            Proto::Udp => State::Udp,
+        };
+        self.make_room(state)?;
+        let pair = self.open_pair(new)?;
+        if state.is_half_open() {
+            self.enforce_pair_quota(pair, new.ports);
+        }
+        let snat_port = self.take_port(pair, new.ports, now).ok_or(DropReason::PortsExhausted)?;
+        let flow = Flow {
+            client: new.key.client,
+            client_port: new.key.client_port,
+            snat_port,
+            frontend: new.key.frontend,
+            pair,
+            seen: now,
+            hop: HopId::new(0, 0),
+            hop_generation: 0,
+            hop_mtu: 0,
+            half_open: NO_NODE,
+            state,
+            proto: new.proto,
+            live: true,
+        };
+        self.place(flow).ok_or_else(|| {
+            self.pairs.get_mut(pair).ports.give(&mut self.blocks, snat_port, None);
+            DropReason::FlowTableFull
+        })
+    }
+
+    /// Ends a flow: its place and its port are free again.
+    pub fn remove(&mut self, place: FlowRef) {
+        let flow = self.flows[place.0 as usize].clone();
+        debug_assert!(flow.live, "a flow is removed once");
+        let (forward, reverse) = self.hashes(&flow);
+        self.forward.remove(forward, place.0);
+        self.reverse.remove(reverse, place.0);
+        let pair = self.pairs.get_mut(flow.pair);
+        if flow.half_open != NO_NODE {
+            self.half_open.remove(&mut pair.half_open, flow.half_open);
+        }
+        let closed = (flow.state == State::Closed).then_some(flow.seen);
+        pair.ports.give(&mut self.blocks, flow.snat_port, closed);
+        self.flows[place.0 as usize].live = false;
+        self.free.push(place.0);
+    }
+
+    /// Looks at the next `steps` places and removes flows that were silent for too long.
+    pub fn sweep(&mut self, timeouts: &Timeouts, now: Tick, steps: usize) {
+        for _ in 0..steps.min(self.flows.len()) {
+            if self.sweep_at >= self.flows.len() {
+                self.sweep_at = 0;
+            }
+            let flow = &self.flows[self.sweep_at];
+            if flow.live && now.since(flow.seen) > flow.state.timeout(timeouts) {
+                self.remove(FlowRef(self.sweep_at as u32));
+            }
+            self.sweep_at += 1;
+        }
+    }
+
+    /// Up to `max` flows from place `cursor` on, and the place to go on from; `None` at the end.
+    pub fn list<'a>(
+        &'a self,
+        cursor: usize,
+        max: usize,
+    ) -> (impl Iterator<Item = &'a Flow> + 'a, Option<usize>) {
+        let end = self.flows.len().min(cursor.saturating_add(max));
+        let start = cursor.min(end);
+        let next = (end < self.flows.len()).then_some(end);
+        (self.flows[start..end].iter().filter(|flow| flow.live), next)
+    }
+
+    fn make_room(&mut self, state: State) -> Result<(), DropReason> {
+        let full = self.len() >= self.max;
+        if full || (state.is_half_open() && self.half_open.is_full()) {
+            let oldest = self.half_open.oldest().ok_or(DropReason::FlowTableFull)?;
+            self.evict(oldest);
+        }
+        Ok(())
+    }
+
+    fn evict(&mut self, place: u32) {
+        self.evicted += 1;
+        self.remove(FlowRef(place));
+    }
+
+    fn open_pair(&mut self, new: &NewFlow) -> Result<PairRef, DropReason> {
+        let key = PairKey {
+            snat: new.snat,
+            addr: new.backend_addr,
+            port: new.backend_port,
+            proto: new.proto,
+        };
+        let blocks = &mut self.blocks;
+        self.pairs
+            .open(key, new.backend, |idle| idle.ports.release(blocks))
+            .ok_or(DropReason::PortsExhausted)
+    }
+
+    /// Half-open flows hold at most half of a pair's ports.
+    fn enforce_pair_quota(&mut self, pair: PairRef, ports: Range) {
+        let ends = &self.pairs.get(pair).half_open;
+        if ends.count() * 2 >= ports.ports().max(2) {
+            if let Some(oldest) = self.half_open.oldest_of(ends) {
+                self.evict(oldest);
+            }
+        }
+    }
+
+    fn take_port(&mut self, pair: PairRef, ports: Range, now: Tick) -> Option<L4Port> {
+        let space = &mut self.pairs.get_mut(pair).ports;
+        if let Some(port) = space.take(&mut self.blocks, ports, now) {
+            return Some(port);
+        }
+        if !self.blocks.is_empty() {
+            return None;
+        }
+        self.reclaim_blocks();
+        self.pairs.get_mut(pair).ports.take(&mut self.blocks, ports, now)
+    }
+
+    /// Takes back the blocks of pairs that have no flow.
+    fn reclaim_blocks(&mut self) {
+        for _ in 0..RECLAIM_STEP.min(self.pairs.len()) {
+            self.reclaim_at = (self.reclaim_at + 1) % self.pairs.len();
+            let space = &mut self.pairs.get_mut(PairRef(self.reclaim_at as u32)).ports;
+            if space.in_use() == 0 && space.open_blocks() > 0 {
+                space.release(&mut self.blocks);
+            }
+        }
+    }
+
+    /// Puts a flow into its place and both indexes; `None` when an index has no room.
+    fn place(&mut self, flow: Flow) -> Option<FlowRef> {
+        let (forward, reverse) = self.hashes(&flow);
+        let half_open = flow.state.is_half_open();
+        let pair = flow.pair;
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.flows[place as usize] = flow;
+                place
+            }
+            None => {
+                self.flows.push(flow);
+                self.flows.len() as u32 - 1
+            }
+        };
+        let indexed = self.forward.insert(forward, place);
+        if !indexed || !self.reverse.insert(reverse, place) {
+            if indexed {
+                self.forward.remove(forward, place);
+            }
+            self.flows[place as usize].live = false;
+            self.free.push(place);
+            return None;
+        }
+        if half_open {
+            let ends = &mut self.pairs.get_mut(pair).half_open;
+            let node = self.half_open.push(ends, place).unwrap_or(NO_NODE);
+            self.flows[place as usize].half_open = node;
+        }
+        Some(FlowRef(place))
+    }
+
+    fn hashes(&self, flow: &Flow) -> (u64, u64) {
+        let forward = ForwardKey {
+            frontend: flow.frontend,
+            client: flow.client,
+            client_port: flow.client_port,
+        };
+        let reverse = ReverseKey { pair: self.pairs.get(flow.pair).key, snat_port: flow.snat_port };
+        (self.forward_hash(&forward), self.reverse_hash(&reverse))
+    }
+
+    #[inline]
+    fn forward_hash(&self, key: &ForwardKey) -> u64 {
+        let mut bytes = [0_u8; 22];
+        bytes[..16].copy_from_slice(key.client.octets());
+        bytes[16..20].copy_from_slice(&key.frontend.to_bits().to_ne_bytes());
+        bytes[20..].copy_from_slice(&key.client_port.to_ne_bytes());
+        self.hash(&bytes)
+    }
+
+    #[inline]
+    fn reverse_hash(&self, key: &ReverseKey) -> u64 {
+        let mut bytes = [0_u8; 25];
+        bytes[..16].copy_from_slice(key.pair.addr.octets());
+        bytes[16..20].copy_from_slice(&key.pair.snat.to_bits().to_ne_bytes());
+        bytes[20..22].copy_from_slice(&key.pair.port.to_ne_bytes());
+        bytes[22..24].copy_from_slice(&key.snat_port.to_ne_bytes());
+        bytes[24] = key.pair.proto as u8;
+        self.hash(&bytes)
+    }
+
+    /// SipHash-1-3 with random keys: an outsider cannot aim at a bucket.
+    #[inline]
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        SipHasher13::new_with_keys(self.keys.0, self.keys.1).hash(bytes)
+    }
+}

@@ -1,0 +1,103 @@
+//! Facts to whose it is, from the tables alone: two workers never disagree.
+
+use super::packet::{Body, Ip, Packet, Transport, Upper};
+use crate::addr::{Addr, Family};
+use crate::drop_reason::DropReason;
+use crate::tables::frontend::FrontendKey;
+use crate::tables::{Frontend, FrontendId, Owned, PortId, SnatAddress, SnatId, Tables};
+use crate::wire::icmp;
+
+/// Whose a packet is.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'t> {
+    /// An ARP request for an address that we announce on this port.
+    Arp(super::packet::Arp),
+    /// A neighbour solicitation for an address that we announce on this port.
+    Solicitation(Ip, Addr),
+    /// A ping of an address of ours.
+    Echo(Ip),
+    /// From a client to a service.
+    Service(Ip, Transport, FrontendId, &'t Frontend),
+    /// From a backend to one of our source addresses.
+    Reply(Ip, Transport, SnatId, &'t SnatAddress),
+    /// To an address of ours, but to no port that is anything to us.
+    UnknownPort(Ip, Transport),
+}
+
+/// Says whose `packet`, received on `port`, is.
+///
+/// # Errors
+/// The reason why it is nobody's, or nobody's yet.
+#[inline]
+pub fn classify<'t>(
+    tables: &'t Tables,
+    port: PortId,
+    packet: &Packet,
+) -> Result<Subject<'t>, DropReason> {
+    let ip = match packet.body {
+        Body::Ip(ip) => ip,
+        Body::Arp(arp) => {
+            // A sender that claims the address for itself asks for nothing (RFC 5227).
+            if !arp.is_request || arp.sender == arp.target {
+                return Err(DropReason::NeighbourOther);
+            }
+            announced(tables, port, &arp.target)?;
+            return Ok(Subject::Arp(arp));
+        }
+    };
+    if let Upper::Solicitation { target } = ip.upper {
+        announced(tables, port, &target)?;
+        return Ok(Subject::Solicitation(ip, target));
+    }
+    let owned = tables.addresses.get(&ip.dst).ok_or(DropReason::NotOurs)?;
+    match ip.upper {
+        Upper::Transport(transport) => transport_subject(tables, owned, ip, transport),
+        Upper::Icmp { kind } => icmp_subject(owned, ip, kind),
+        Upper::Fragment => Err(DropReason::Fragment),
+        _ => Err(DropReason::UnknownProtocol),
+    }
+}
+
+#[inline]
+fn transport_subject<'t>(
+    tables: &'t Tables,
+    owned: &Owned,
+    ip: Ip,
+    transport: Transport,
+) -> Result<Subject<'t>, DropReason> {
+    if let Some(vip) = owned.vip {
+        let key = FrontendKey { addr: ip.dst, port: transport.dst, proto: transport.proto };
+        if let Some((id, frontend)) = tables.frontends.find(&key) {
+            return Ok(Subject::Service(ip, transport, id, frontend));
+        }
+        if vip.retired {
+            return Err(DropReason::Removed);
+        }
+    }
+    if let Some(id) = owned.snat
+        && let Some(snat) = tables.snat.get(id)
+        && snat.ports.contains(&transport.dst)
+    {
+        return Ok(Subject::Reply(ip, transport, id, snat));
+    }
+    Ok(Subject::UnknownPort(ip, transport))
+}
+
+fn icmp_subject<'t>(owned: &Owned, ip: Ip, kind: u8) -> Result<Subject<'t>, DropReason> {
+    let (echo, error) = match ip.family() {
+        Family::V4 => (icmp::v4::ECHO_REQUEST, icmp::v4::is_error(kind)),
+        Family::V6 => (icmp::v6::ECHO_REQUEST, icmp::v6::is_error(kind)),
+    };
+    if error {
+        return Err(DropReason::IcmpError);
+    }
+    if owned.vip.is_some_and(|vip| vip.retired) {
+        return Err(DropReason::Removed);
+    }
+    if kind == echo { Ok(Subject::Echo(ip)) } else { Err(DropReason::IcmpOther) }
+}
+
+fn announced(tables: &Tables, port: PortId, target: &Addr) -> Result<(), DropReason> {
+    let owned = tables.addresses.get(target).ok_or(DropReason::NotOurs)?;
+    if owned.announce.contains(port) { Ok(()) } else { Err(DropReason::NotAnnounced) }
+}

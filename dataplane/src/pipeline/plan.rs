@@ -1,0 +1,79 @@
+use super::packet::Ip;
+use crate::addr::{Addr, L4Port, Mac};
+use crate::drop_reason::DropReason;
+use crate::tables::PortId;
+
+/// Where a packet goes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// The port that it leaves through.
+    pub port: PortId,
+    /// The neighbour that it goes to.
+    pub addr: Addr,
+    /// That neighbour's MAC; `None` while the kernel asks for it: the packet waits.
+    pub mac: Option<Mac>,
+}
+
+/// New addresses and ports of a packet that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Translate {
+    /// New source.
+    pub src: (Addr, L4Port),
+    /// New destination.
+    pub dst: (Addr, L4Port),
+    /// Where it goes next.
+    pub next: Next,
+}
+
+/// How the sender of a packet that ends here is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// TCP RST (RFC 9293 section 3.10.7.1).
+    Reset,
+    /// Destination unreachable, no such port, from the address that was asked.
+    PortUnreachable,
+    /// Time exceeded, from our port's own address.
+    TimeExceeded {
+        /// The in-port's address.
+        from: Addr,
+    },
+    /// Fragmentation needed, or packet too big, from the address that was asked.
+    TooBig {
+        /// Largest IP packet that would have gone on, in bytes.
+        mtu: u16,
+    },
+}
+
+/// What shall happen to one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a plan that is not carried out is a lost packet"]
+pub enum Plan {
+    /// It goes on with new addresses.
+    Translate(Ip, Translate),
+    /// It goes on with new addresses, cut into fragments of at most so many bytes.
+    Fragment(Ip, Translate, u16),
+    /// It asked for an IPv4 address of ours.
+    AnswerArp(super::packet::Arp),
+    /// It asked for an IPv6 address of ours.
+    AnswerSolicitation(Ip, Addr),
+    /// It is a ping of an address of ours.
+    AnswerEcho(Ip),
+    /// It ends here, and its sender is told.
+    Refuse(Ip, DropReason, Refusal),
+    /// Its connection ends here: the sender gets RST, and so does the other end.
+    ResetBoth(Ip, DropReason, Translate),
+}
+
+/// What became of a packet; its frame now holds what is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "the frame has to go where its fate says"]
+pub enum Fate {
+    /// Handed on between client and backend.
+    Forward(Next),
+    /// Handed on in pieces, which lie in [`super::Memory::extra`]; the frame itself is done.
+    Split,
+    /// The answer to a question, back where it came from.
+    Reply,
+    /// Ended for this reason; the frame tells the sender.
+    Refuse(DropReason),
+}

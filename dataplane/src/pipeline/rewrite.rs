@@ -1,0 +1,123 @@
+//! The plan onto bytes. One arm for each plan, one file for each kind of packet that we write.
+
+mod echo;
+mod fragment;
+mod icmp_error;
+pub mod neighbour;
+mod reset;
+mod translate;
+
+use super::context::{Ctx, Memory};
+use super::packet::{Ip, Packet};
+use super::plan::{Fate, Plan, Refusal, Translate};
+use crate::addr::Mac;
+use crate::drop_reason::DropReason;
+use crate::wire::eth;
+use crate::xsk::{Frame, View};
+
+/// Carries out `plan` on the packet in `frame`.
+///
+/// # Errors
+/// Only for what the bytes alone can show: a wrong checksum, or no frame left for a packet of
+/// our own making.
+#[inline]
+pub fn rewrite(
+    ctx: &mut Ctx<'_>,
+    memory: &mut Memory<'_>,
+    frame: &mut Frame,
+    packet: &Packet,
+    plan: &Plan,
+) -> Result<Fate, DropReason> {
+    let back = Link { src: ctx.tables.port(ctx.port).mac, dst: packet.from };
+    match plan {
+        Plan::Translate(ip, to) => {
+            translate::translate(ctx, &mut memory.umem.view(frame), ip, to)?;
+            Ok(Fate::Forward(to.next))
+        }
+        Plan::Fragment(ip, to, mtu) => {
+            translate::translate(ctx, &mut memory.umem.view(frame), ip, to)?;
+            fragment::split(ctx, memory, frame, ip, (to.next, *mtu))?;
+            Ok(Fate::Split)
+        }
+        Plan::AnswerArp(arp) => {
+            neighbour::answer_arp(&mut memory.umem.view(frame), back, arp);
+            Ok(Fate::Reply)
+        }
+        Plan::AnswerSolicitation(ip, target) => {
+            neighbour::answer_solicitation(&mut memory.umem.view(frame), back, ip, target)?;
+            Ok(Fate::Reply)
+        }
+        Plan::AnswerEcho(ip) => {
+            echo::answer(&mut memory.umem.view(frame), back, ip)?;
+            Ok(Fate::Reply)
+        }
+        Plan::Refuse(ip, reason, refusal) => {
+            refuse(memory, frame, back, ip, *refusal);
+            Ok(Fate::Refuse(*reason))
+        }
+        Plan::ResetBoth(ip, reason, onward) => {
+            reset_other_end(ctx, memory, frame, ip, onward);
+            refuse(memory, frame, back, ip, Refusal::Reset);
+            Ok(Fate::Refuse(*reason))
+        }
+    }
+}
+
+/// The MACs of an outgoing frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link {
+    pub(super) src: Mac,
+    pub(super) dst: Mac,
+}
+
+impl Link {
+    /// Writes both MACs; the EtherType stays.
+    #[inline]
+    pub(super) fn write(self, bytes: &mut [u8]) {
+        bytes[..6].copy_from_slice(&self.dst.0);
+        bytes[6..12].copy_from_slice(&self.src.0);
+    }
+}
+
+/// Turns the packet into the answer that tells its sender.
+fn refuse(memory: &mut Memory<'_>, frame: &mut Frame, link: Link, ip: &Ip, refusal: Refusal) {
+    memory.pool.shorten(frame);
+    let view = &mut memory.umem.view(frame);
+    match refusal {
+        Refusal::Reset => reset::answer(view, link, ip),
+        other => icmp_error::answer(view, link, ip, other),
+    }
+}
+
+/// RST to the other end of the connection, in a frame of its own; without a free frame that end
+/// finds out by itself.
+fn reset_other_end(
+    ctx: &Ctx<'_>,
+    memory: &mut Memory<'_>,
+    frame: &mut Frame,
+    ip: &Ip,
+    onward: &Translate,
+) {
+    let Some(mut extra) = memory.pool.take() else { return };
+    let headers = memory.umem.view(frame);
+    let mut view: View<'_> = memory.umem.view(&mut extra);
+    view.fill_from(headers.bytes());
+    let link = Link {
+        src: ctx.tables.port(onward.next.port).mac,
+        dst: onward.next.mac.unwrap_or_default(),
+    };
+    reset::onward(&mut view, link, ip, onward);
+    if let Err(full) = memory.extra.try_push((extra, onward.next)) {
+        memory.pool.give(full.element().0);
+    }
+}
+
+/// Cuts off what an Ethernet driver padded.
+#[inline]
+fn trim(view: &mut View<'_>, ip: &Ip) {
+    if !view.is_chain() {
+        view.set_len(ip.l3 + usize::from(ip.len));
+    }
+}
+
+const _: () = assert!(eth::LEN == 14, "Link::write knows where the MACs lie");

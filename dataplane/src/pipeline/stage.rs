@@ -1,0 +1,100 @@
+//! Service and flow state to a plan for this packet: the only step that changes flow state.
+//! Everything that can fail is checked before it does.
+
+mod hop;
+mod reply;
+mod service;
+
+use super::classify::Subject;
+use super::context::Ctx;
+use super::packet::{Ip, Packet, Transport};
+use super::plan::{Plan, Refusal, Translate};
+use crate::addr::Proto;
+use crate::drop_reason::DropReason;
+use crate::flow::FlowRef;
+use crate::wire::tcp::Flags;
+
+/// Decides what shall happen to `packet`.
+///
+/// # Errors
+/// The reason why it ends here without an answer.
+#[inline]
+pub fn stage(ctx: &mut Ctx<'_>, packet: &Packet, subject: Subject<'_>) -> Result<Plan, DropReason> {
+    let plan = match subject {
+        Subject::Service(ip, transport, id, frontend) => {
+            service::to_backend(ctx, ip, transport, (id, frontend))
+        }
+        Subject::Reply(ip, transport, id, _) => reply::to_client(ctx, ip, transport, id),
+        Subject::UnknownPort(ip, transport) => {
+            Ok(refuse_transport(ip, transport, DropReason::UnknownPort)?)
+        }
+        Subject::Arp(arp) => Ok(Plan::AnswerArp(arp)),
+        Subject::Solicitation(ip, target) => Ok(Plan::AnswerSolicitation(ip, target)),
+        Subject::Echo(ip) => Ok(Plan::AnswerEcho(ip)),
+    }?;
+    permit(ctx, packet, plan)
+}
+
+/// Our own answers are limited, and errors are only for packets that were sent to us alone.
+fn permit(ctx: &mut Ctx<'_>, packet: &Packet, plan: Plan) -> Result<Plan, DropReason> {
+    let reason = match plan {
+        Plan::Refuse(_, reason, _) | Plan::ResetBoth(_, reason, _) => reason,
+        _ => return Ok(plan),
+    };
+    if !packet.to_us_alone {
+        return Err(reason);
+    }
+    if !ctx.limiter.allow(ctx.now) {
+        ctx.counters.answers_limited.add(1);
+        return Err(reason);
+    }
+    Ok(plan)
+}
+
+/// The answer that a transport packet to nowhere gets. RST is never answered (RFC 9293 section
+/// 3.10.7.1).
+fn refuse_transport(ip: Ip, transport: Transport, reason: DropReason) -> Result<Plan, DropReason> {
+    match transport.proto {
+        Proto::Tcp if transport.flags.any(Flags::RST) => Err(reason),
+        Proto::Tcp => Ok(Plan::Refuse(ip, reason, Refusal::Reset)),
+        Proto::Udp => Ok(Plan::Refuse(ip, reason, Refusal::PortUnreachable)),
+    }
+}
+
+/// Whether a packet can go on to a hop with this MTU, whole or in pieces.
+#[inline]
+fn passable(ctx: &Ctx<'_>, ip: &Ip, mtu: u16) -> Result<(), Plan> {
+    if ip.ttl <= 1 {
+        // A port without an address of the family answers from the address that was asked.
+        let from = ctx.tables.port(ctx.port).address(ip.family()).unwrap_or(ip.dst);
+        let refusal = Refusal::TimeExceeded { from };
+        return Err(Plan::Refuse(*ip, DropReason::TtlExceeded, refusal));
+    }
+    if ip.len > mtu && !ip.may_fragment {
+        return Err(Plan::Refuse(*ip, DropReason::TooBig, Refusal::TooBig { mtu }));
+    }
+    Ok(())
+}
+
+#[inline]
+fn send_on(ip: Ip, translate: Translate, mtu: u16) -> Plan {
+    if ip.len > mtu { Plan::Fragment(ip, translate, mtu) } else { Plan::Translate(ip, translate) }
+}
+
+/// The connection of this packet has lost its service or backend: a TCP packet is answered with
+/// RST on both sides. The flow is gone afterwards.
+fn end_flow(
+    ctx: &mut Ctx<'_>,
+    ip: Ip,
+    transport: Transport,
+    place: FlowRef,
+    onward: Option<Translate>,
+) -> Result<Plan, DropReason> {
+    ctx.flows.remove(place);
+    match onward {
+        Some(onward) if transport.proto == Proto::Tcp && !transport.flags.any(Flags::RST) => {
+            Ok(Plan::ResetBoth(ip, DropReason::Removed, onward))
+        }
+        _ => refuse_transport(ip, transport, DropReason::Removed),
+    }
+}

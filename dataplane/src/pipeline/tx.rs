@@ -1,0 +1,179 @@
+//! The end of the line: a frame goes to the socket of its port, waits for its next hop, or goes
+//! home to the pool. It is counted here, once.
+
+use super::context::{Ctx, Memory};
+use super::plan::{Fate, Next};
+use super::rewrite::neighbour;
+use super::waiting::{Origin, Outcome, Waiting};
+use crate::addr::Addr;
+use crate::drop_reason::DropReason;
+use crate::tables::PortId;
+use crate::xsk::{Frame, Socket};
+
+/// One (port, queue) of a worker.
+#[derive(Debug)]
+pub struct Lane<S> {
+    /// The port.
+    pub port: PortId,
+    /// Its queue.
+    pub queue: u32,
+    /// The rings.
+    pub socket: S,
+    /// Something waits for a kick.
+    pub dirty: bool,
+}
+
+/// Next hops that a worker wants to know of, on their way to control.
+pub trait AskHop {
+    /// Asks the kernel, through control, for the MAC of `addr` on the link of `port`. Never
+    /// blocks; a lost question is asked again by the next packet.
+    fn ask(&self, port: PortId, addr: Addr);
+}
+
+/// The ways out of one worker.
+pub struct Tx<'a, S> {
+    /// All (port, queue) of this worker.
+    pub lanes: &'a mut [Lane<S>],
+    /// Which of them the burst came in through: answers leave there.
+    pub lane: usize,
+    /// Frames that wait for a next hop.
+    pub waiting: &'a mut Waiting,
+    /// Where to ask for next hops.
+    pub ask: &'a dyn AskHop,
+}
+
+impl<S: Socket> Tx<'_, S> {
+    /// Sends a frame where its fate says, and the extra ones that came of it.
+    #[inline]
+    pub fn settle(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, fate: Fate) {
+        let counters = ctx.counters;
+        match fate {
+            Fate::Forward(next) => self.send(ctx, memory, (frame, Origin::Received), next),
+            Fate::Split => {
+                counters.forwarded.add(1);
+                memory.pool.give(frame);
+            }
+            Fate::Reply => match self.push(self.lane, ctx, memory, frame) {
+                true => counters.replied.add(1),
+                false => counters.dropped(DropReason::TxFull),
+            },
+            Fate::Refuse(reason) => {
+                counters.dropped(reason);
+                if self.push(self.lane, ctx, memory, frame) {
+                    counters.refused.add(1);
+                }
+            }
+        }
+        while let Some((extra, next)) = memory.extra.pop_at(0) {
+            self.send(ctx, memory, (extra, Origin::Ours), next);
+        }
+    }
+
+    /// Sends what waited and is ready, and ends what waited too long.
+    pub fn release_waiting(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>) {
+        let tables = ctx.tables;
+        let resolve = |port: PortId, addr: Addr| {
+            let (_, hop) = tables.routing.hop_at(port, addr)?;
+            Some(Next { port, addr, mac: hop.mac })
+        };
+        while let Some(outcome) = self.waiting.pop(ctx.now, resolve) {
+            match outcome {
+                Outcome::Ready(mut frame, origin, next) => {
+                    if let Some(mac) = next.mac {
+                        memory.umem.view(&mut frame).bytes_mut()[..6].copy_from_slice(&mac.0);
+                    }
+                    self.transmit(ctx, memory, (frame, origin), next.port);
+                }
+                Outcome::Expired(frame, origin) => {
+                    lost(ctx, origin, DropReason::HopUnresolved);
+                    memory.pool.give(frame);
+                }
+            }
+        }
+    }
+
+    /// Tells everybody on the link of `port` that we have `addr`.
+    pub fn announce(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, port: PortId, addr: Addr) {
+        let Some(mut frame) = memory.pool.take() else {
+            return lost(ctx, Origin::Ours, DropReason::NoFrame);
+        };
+        neighbour::announce(&mut memory.umem.view(&mut frame), ctx.tables.port(port).mac, addr);
+        self.transmit(ctx, memory, (frame, Origin::Ours), port);
+    }
+
+    /// Sends to `next` now, or lets the frame wait.
+    #[inline]
+    fn send(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        (frame, origin): (Frame, Origin),
+        next: Next,
+    ) {
+        if next.mac.is_some() {
+            return self.transmit(ctx, memory, (frame, origin), next.port);
+        }
+        match self.waiting.push(frame, origin, &next, ctx.now) {
+            Ok(true) => self.ask.ask(next.port, next.addr),
+            Ok(false) => {}
+            Err(frame) => {
+                lost(ctx, origin, DropReason::WaitingFull);
+                memory.pool.give(frame);
+            }
+        }
+    }
+
+    /// Sends through `port`: by the queue that the burst came in on if the port has it.
+    #[inline]
+    fn transmit(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        (frame, origin): (Frame, Origin),
+        port: PortId,
+    ) {
+        let queue = self.lanes[self.lane].queue;
+        let same_queue = self.lanes.iter().position(|l| l.port == port && l.queue == queue);
+        let lane = same_queue.or_else(|| self.lanes.iter().position(|l| l.port == port));
+        let sent = match lane {
+            Some(lane) => self.push(lane, ctx, memory, frame),
+            None => {
+                memory.pool.give(frame);
+                false
+            }
+        };
+        match (sent, origin) {
+            (true, Origin::Received) => ctx.counters.forwarded.add(1),
+            (true, Origin::Ours) => ctx.counters.originated.add(1),
+            (false, origin) => lost(ctx, origin, DropReason::TxFull),
+        }
+    }
+
+    /// Puts a frame into a tx ring, or home when that is full. Returns whether it was put.
+    #[inline]
+    fn push(&mut self, lane: usize, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame) -> bool {
+        let bytes = frame.total_len() as u64;
+        let lane = &mut self.lanes[lane];
+        match lane.socket.transmit(frame) {
+            Ok(()) => {
+                lane.dirty = true;
+                let port = ctx.counters.port(lane.port);
+                port.tx_packets.add(1);
+                port.tx_bytes.add(bytes);
+                true
+            }
+            Err(frame) => {
+                memory.pool.give(frame);
+                false
+            }
+        }
+    }
+}
+
+/// A received packet that does not leave has a drop reason; for one of ours there is a counter.
+fn lost(ctx: &Ctx<'_>, origin: Origin, reason: DropReason) {
+    match origin {
+        Origin::Received => ctx.counters.dropped(reason),
+        Origin::Ours => ctx.counters.originated_lost.add(1),
+    }
+}

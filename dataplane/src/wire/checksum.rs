@@ -1,0 +1,163 @@
+//! The Internet checksum (RFC 1071) and its incremental update (RFC 1624, equation 3).
+//!
+//! Sums are kept in 64 bits without folding; 2^32 words fit before one could overflow.
+
+use crate::addr::{Addr, Family};
+
+/// Sum of `bytes` as big-endian 16-bit words; an odd last byte is the upper half of a word.
+#[inline]
+#[must_use]
+pub fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut total: u64 = 0;
+    for word in words {
+        total += u64::from(u32::from_be_bytes(*word));
+    }
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    total + u64::from(u32::from_be_bytes(last))
+}
+
+/// Brings a sum down to 16 bits. The checksum field is the complement of it.
+#[inline]
+#[must_use]
+pub const fn fold(mut total: u64) -> u16 {
+    total = (total & 0xffff_ffff) + (total >> 32);
+    total = (total & 0xffff) + (total >> 16);
+    total = (total & 0xffff) + (total >> 16);
+    total = (total & 0xffff) + (total >> 16);
+    total as u16
+}
+
+/// Sum over parts that follow each other, where a part may end on an odd byte.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Chained {
+    total: u64,
+    odd: bool,
+}
+
+impl Chained {
+    /// Starts from a sum, such as that of a pseudo-header.
+    #[must_use]
+    pub const fn from(total: u64) -> Self {
+        Self { total, odd: false }
+    }
+
+    /// Adds the next part.
+    pub fn add(&mut self, part: &[u8]) {
+        let folded = fold(sum(part));
+        // Behind an odd byte every byte has the other weight: the folded sum is swapped.
+        self.total += u64::from(if self.odd { folded.swap_bytes() } else { folded });
+        self.odd ^= part.len() % 2 == 1;
+    }
+
+    /// The sum so far, in 16 bits.
+    #[must_use]
+    pub const fn fold(self) -> u16 {
+        fold(self.total)
+    }
+}
+
+/// Sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1).
+#[inline]
+#[must_use]
+pub fn pseudo(src: &Addr, dst: &Addr, proto: u8, len: u16) -> u64 {
+    let addresses = match src.family() {
+        Family::V4 => sum(&src.v4_octets()) + sum(&dst.v4_octets()),
+        Family::V6 => sum(src.octets()) + sum(dst.octets()),
+    };
+    addresses + u64::from(proto) + u64::from(len)
+}
+
+/// Changes that a header went through, to be applied to a checksum that covers it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Delta(u64);
+
+impl Delta {
+    /// A 16-bit field changed.
+    #[inline]
+    pub fn word(&mut self, old: u16, new: u16) {
+        self.0 += u64::from(!old) + u64::from(new);
+    }
+
+    /// An address changed.
+    #[inline]
+    pub fn address(&mut self, old: &Addr, new: &Addr) {
+        // The complement of a folded sum is the sum of the complements, modulo 2^16 - 1.
+        match old.family() {
+            Family::V4 => self.word(fold(sum(&old.v4_octets())), fold(sum(&new.v4_octets()))),
+            Family::V6 => self.word(fold(sum(old.octets())), fold(sum(new.octets()))),
+        }
+    }
+
+    /// The checksum that covers the changed bytes.
+    #[inline]
+    #[must_use]
+    pub fn apply(self, checksum: u16) -> u16 {
+        !fold(u64::from(!checksum) + self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Word by word, as RFC 1071 writes it.
+    fn naive(bytes: &[u8]) -> u16 {
+        let mut total: u32 = 0;
+        for pair in bytes.chunks(2) {
+            let low = pair.get(1).copied().unwrap_or(0);
+            total += u32::from(u16::from_be_bytes([pair[0], low]));
+            total = (total & 0xffff) + (total >> 16);
+        }
+        total as u16
+    }
+
+    /// 0 and 0xffff are the same number in ones' complement.
+    fn canonical(sum: u16) -> u16 {
+        if sum == 0xffff { 0 } else { sum }
+    }
+
+    proptest! {
+        #[test]
+        fn whole_sum_equals_the_naive_one(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            prop_assert_eq!(canonical(fold(sum(&bytes))), canonical(naive(&bytes)));
+        }
+
+        #[test]
+        fn parts_of_any_length_sum_up_to_the_whole(
+            bytes in proptest::collection::vec(any::<u8>(), 0..3000),
+            cuts in proptest::collection::vec(0_usize..3000, 0..4),
+        ) {
+            let mut cuts: Vec<_> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
+            cuts.push(0);
+            cuts.push(bytes.len());
+            cuts.sort_unstable();
+            let mut chained = Chained::default();
+            for pair in cuts.windows(2) {
+                chained.add(&bytes[pair[0]..pair[1]]);
+            }
+            prop_assert_eq!(canonical(chained.fold()), canonical(naive(&bytes)));
+        }
+
+        #[test]
+        fn incremental_update_equals_recomputing(
+            mut bytes in proptest::collection::vec(any::<u8>(), 64..200),
+            at in 0_usize..30,
+            new in any::<u16>(),
+            src in any::<[u8; 4]>(),
+        ) {
+            let before = !fold(sum(&bytes));
+            let mut delta = Delta::default();
+            let word = at * 2;
+            let old = u16::from_be_bytes([bytes[word], bytes[word + 1]]);
+            delta.word(old, new);
+            bytes[word..word + 2].copy_from_slice(&new.to_be_bytes());
+            let old = Addr::v4([bytes[60], bytes[61], bytes[62], bytes[63]]);
+            delta.address(&old, &Addr::v4(src));
+            bytes[60..64].copy_from_slice(&src);
+            prop_assert_eq!(canonical(delta.apply(before)), canonical(!fold(sum(&bytes))));
+        }
+    }
+}

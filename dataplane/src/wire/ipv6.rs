@@ -1,0 +1,108 @@
+use zerocopy::byteorder::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::limits::EXTENSION_HEADERS_MAX;
+
+/// Bytes of the fixed header.
+pub const LEN: usize = size_of::<Ipv6>();
+/// Next header: hop-by-hop options.
+pub const HOP_BY_HOP: u8 = 0;
+/// Next header: routing.
+pub const ROUTING: u8 = 43;
+/// Next header: fragment.
+pub const FRAGMENT: u8 = 44;
+/// Next header: destination options.
+pub const DESTINATION: u8 = 60;
+/// Next header: nothing follows.
+pub const NO_NEXT: u8 = 59;
+/// Smallest MTU of a link (RFC 8200 section 5), in bytes.
+pub const MIN_MTU: usize = 1280;
+
+/// IPv6 fixed header (RFC 8200 section 3).
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Ipv6 {
+    /// 6, traffic class and flow label.
+    pub version_class_flow: [u8; 4],
+    /// Bytes behind this header.
+    pub payload_len: U16,
+    /// What follows.
+    pub next_header: u8,
+    /// Hops left.
+    pub hop_limit: u8,
+    /// Source address.
+    pub src: [u8; 16],
+    /// Destination address.
+    pub dst: [u8; 16],
+}
+
+const _: () = assert!(LEN == 40);
+
+impl Ipv6 {
+    /// A header of ours.
+    #[must_use]
+    pub fn new(
+        src: [u8; 16],
+        dst: [u8; 16],
+        next_header: u8,
+        payload_len: u16,
+        hop_limit: u8,
+    ) -> Self {
+        Self {
+            version_class_flow: [0x60, 0, 0, 0],
+            payload_len: U16::new(payload_len),
+            next_header,
+            hop_limit,
+            src,
+            dst,
+        }
+    }
+}
+
+/// What stands behind the fixed header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upper {
+    /// A transport header of this protocol, at this offset from the fixed header.
+    Transport {
+        /// IP protocol number.
+        proto: u8,
+        /// Bytes from the start of the fixed header.
+        offset: usize,
+    },
+    /// A fragment; the fragment header lies at this offset.
+    Fragment {
+        /// Bytes from the start of the fixed header.
+        offset: usize,
+    },
+}
+
+/// Why the walk over extension headers ended without a transport header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WalkError {
+    /// The packet ends inside a header.
+    Truncated,
+    /// More headers than [`EXTENSION_HEADERS_MAX`], or a chain that leads nowhere.
+    Refused,
+}
+
+/// Walks the extension headers of `packet`, which starts at the fixed header.
+///
+/// # Errors
+/// When the packet ends too early or has too many headers.
+pub fn walk(packet: &[u8], first: u8) -> Result<Upper, WalkError> {
+    let mut proto = first;
+    let mut offset = LEN;
+    for _ in 0..=EXTENSION_HEADERS_MAX {
+        match proto {
+            HOP_BY_HOP | ROUTING | DESTINATION => {
+                let header = packet.get(offset..offset + 2).ok_or(WalkError::Truncated)?;
+                proto = header[0];
+                offset += 8 + usize::from(header[1]) * 8;
+            }
+            FRAGMENT => return Ok(Upper::Fragment { offset }),
+            NO_NEXT => return Err(WalkError::Refused),
+            _ => return Ok(Upper::Transport { proto, offset }),
+        }
+    }
+    Err(WalkError::Refused)
+}

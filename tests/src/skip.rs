@@ -1,0 +1,19 @@
+use std::io::Write as _;
+
+/// Whether this process may make network namespaces. If not, says loudly that `test` is skipped;
+/// `cargo xtask test` counts that line.
+#[must_use]
+pub fn has_root(test: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        say(test, "needs root: it makes network namespaces");
+    }
+    root
+}
+
+/// Says that `test` does not run here, and why. Written past the test harness, which would keep
+/// the words of a passing test to itself.
+pub fn say(test: &str, reason: &str) {
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(std::io::stderr(), "SKIP {test}: {reason}");
+}

@@ -1,0 +1,150 @@
+//! The steering program: from C to the object that is checked in, and back to the question
+//! whether the one is made of the other. What is compared is what the kernel and the loader get
+//! to see; the rest of an ELF file (order of sections, string tables) is nobody's business.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::llvm;
+use crate::packages::CI_LLVM;
+use crate::run::{run, shown};
+
+/// Folder of source and object, from the root of the workspace.
+const DIR: &str = "bpf";
+const SOURCE: &str = "steer.bpf.c";
+const OBJECT: &str = "steer.bpf.o";
+
+/// Sections that the loader reads: program, maps, licence, types. `.BTF.ext` (functions and
+/// lines of the program, by type number) follows from them.
+const SECTIONS: [&str; 5] = ["xdp.frags", ".maps", "license", ".BTF", ".BTF.ext"];
+
+/// Compiles the source into the object that is checked in, with the newest clang there is.
+///
+/// # Errors
+/// When no clang is there, or it refuses the source.
+pub fn build() -> Result<()> {
+    let version = llvm::installed().context("no clang and llc of one version from 16 on")?;
+    let object = root().join(DIR).join(OBJECT);
+    compile(version, &object)?;
+    println!("{} made by clang {version}", object.display());
+    if version != CI_LLVM {
+        println!("check in what clang {CI_LLVM} makes: that is the one that CI compares");
+    }
+    Ok(())
+}
+
+/// Compiles the source anew and compares the outcome with the object that is checked in.
+///
+/// # Errors
+/// When they differ: says where. When the tools of [`CI_LLVM`] are missing.
+pub fn check_equal() -> Result<()> {
+    let dir = root().join("target/bpf-check");
+    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    let fresh = dir.join(OBJECT);
+    compile(CI_LLVM, &fresh)?;
+    let kept = root().join(DIR).join(OBJECT);
+    let mut differences = Vec::new();
+    if let Some(line) = first_difference(&disassemble(&kept)?, &disassemble(&fresh)?) {
+        differences.push(format!("the program: {line}"));
+    }
+    for section in SECTIONS {
+        if contents(&kept, section, &dir)? != contents(&fresh, section, &dir)? {
+            differences.push(format!("section {section}"));
+        }
+    }
+    ensure!(
+        differences.is_empty(),
+        "{DIR}/{OBJECT} is not what clang {CI_LLVM} makes of {DIR}/{SOURCE}: {}; see {DIR}/README.md",
+        differences.join("; ")
+    );
+    Ok(())
+}
+
+/// The paths of the machine stay out of the object: it is compiled in its own folder, and the
+/// debug information that names that folder is taken off again. The types (BTF) stay.
+fn compile(version: u32, to: &Path) -> Result<()> {
+    let dir = root().join(DIR);
+    let mut clang = tool("clang", version);
+    clang.current_dir(&dir).args(["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", "bpf"]);
+    clang.arg(format!("-ffile-prefix-map={}=.", dir.display()));
+    // The headers that the kernel keeps apart by architecture: Debian's clang has no default for
+    // a target without one.
+    clang.arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH));
+    clang.args(["-c", SOURCE, "-o"]).arg(to);
+    run(&mut clang)?;
+    run(tool("llvm-strip", version).arg("-g").arg(to))
+}
+
+fn disassemble(object: &Path) -> Result<String> {
+    let mut objdump = tool("llvm-objdump", CI_LLVM);
+    objdump.args(["-d", "-r", "--no-show-raw-insn"]).arg(object);
+    let output = objdump.output().with_context(|| format!("start {}", shown(&objdump)))?;
+    ensure!(
+        output.status.success(),
+        "{} failed: {}",
+        shown(&objdump),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    // Up to the first program there is the name of the file.
+    let text = String::from_utf8_lossy(&output.stdout);
+    let Some(at) = text.find("Disassembly of section") else {
+        bail!("{} has no program", object.display())
+    };
+    Ok(text[at..].to_owned())
+}
+
+fn contents(object: &Path, section: &str, dir: &Path) -> Result<Vec<u8>> {
+    let dump = dir.join("section");
+    let mut objcopy = tool("llvm-objcopy", CI_LLVM);
+    objcopy.arg(format!("--dump-section={section}={}", dump.display()));
+    // Without an output of its own, objcopy would write the object anew.
+    run(objcopy.arg(object).arg("/dev/null"))?;
+    fs::read(&dump).with_context(|| format!("read {}", dump.display()))
+}
+
+fn first_difference(kept: &str, fresh: &str) -> Option<String> {
+    let (mut kept, mut fresh) = (kept.lines(), fresh.lines());
+    loop {
+        match (kept.next(), fresh.next()) {
+            (None, None) => return None,
+            (a, b) if a == b => {}
+            (a, b) => {
+                let shown = |line: Option<&str>| line.map_or("(its end)".into(), compact);
+                return Some(format!("checked in `{}`, made anew `{}`", shown(a), shown(b)));
+            }
+        }
+    }
+}
+
+fn compact(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn tool(name: &str, version: u32) -> Command {
+    Command::new(format!("{name}-{version}"))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_programs_do_not_differ() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+    }
+
+    #[test]
+    fn the_first_difference_is_shown() {
+        let found = first_difference("a\n  1:   r0 = 1\n", "a\n  1:   r0 = 2\n").unwrap();
+        assert_eq!(found, "checked in `1: r0 = 1`, made anew `1: r0 = 2`");
+        let found = first_difference("a\n", "a\nb\n").unwrap();
+        assert_eq!(found, "checked in `(its end)`, made anew `b`");
+    }
+}

@@ -1,0 +1,75 @@
+use std::process::Command;
+
+use crate::cargo::{cargo, has_nightly, nightly, target};
+use crate::fuzz;
+use crate::step::Step;
+
+/// A part of the tests that one can run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Area {
+    /// Everything that needs no network: unit tests, properties, models, sanitizer, fuzzing, and
+    /// the steering program in the kernel's test run.
+    Unit,
+    /// The load balancer end to end, in the lab.
+    Lb,
+}
+
+/// The steps of one area, or of all.
+pub fn steps(area: Option<Area>) -> Vec<Step> {
+    match area {
+        Some(Area::Unit) => unit(),
+        Some(Area::Lb) => lb(),
+        None => unit().into_iter().chain(lb()).collect(),
+    }
+}
+
+fn unit() -> Vec<Step> {
+    let no_nightly = (!has_nightly())
+        .then(|| "no nightly toolchain here (rustup toolchain install nightly)".to_owned());
+    let everything =
+        cargo(&["test", "--workspace", "--exclude", "portreeve-tests", "--no-fail-fast"]);
+    let lab = cargo(&["test", "--package", "portreeve-tests", "--lib", "--bins"]);
+    vec![
+        Step::tests("unit tests", everything),
+        Step::tests("unit tests of the lab", lab),
+        Step::tests("models of concurrency (loom)", loom()),
+        Step::tests("unit tests of the data path under AddressSanitizer", sanitized())
+            .unless(no_nightly.clone()),
+        Step::call("fuzzing the data path for a minute", fuzz::run_all).unless(no_nightly),
+    ]
+}
+
+fn lb() -> Vec<Step> {
+    let build =
+        cargo(&["build", "--package", "portreeve", "--package", "portreeve-tests", "--bins"]);
+    let mut tests =
+        cargo(&["test", "--package", "portreeve-tests", "--test", "*", "--no-fail-fast"]);
+    // One at a time: they measure loss and times on a machine that may have two cores.
+    tests.args(["--", "--test-threads=1", "--show-output"]);
+    vec![
+        Step::commands("build the appliance and the lab", vec![build]),
+        Step::tests("end to end, in network namespaces", tests),
+    ]
+}
+
+/// Loom replaces the atomics of the whole crate, so it builds beside everything else. The search
+/// is bounded as loom's authors advise: what three preemptions do not show is hardly ever there.
+fn loom() -> Command {
+    let mut command = cargo(&["test", "--package", "portreeve-dataplane", "--test", "loom_*"]);
+    command.env("RUSTFLAGS", "--cfg loom").arg("--target-dir").arg(target().join("loom"));
+    for (bound, value) in [("LOOM_MAX_PREEMPTIONS", "3"), ("LOOM_MAX_DURATION", "120")] {
+        if std::env::var_os(bound).is_none() {
+            command.env(bound, value);
+        }
+    }
+    command
+}
+
+fn sanitized() -> Command {
+    let mut command = nightly(&["test", "--package", "portreeve-dataplane", "--lib"]);
+    // With a target named, build scripts and macros are built without the sanitizer.
+    command.args(["--target", &fuzz::host()]);
+    command.env("RUSTFLAGS", "-Zsanitizer=address");
+    command.arg("--target-dir").arg(target().join("asan"));
+    command
+}
