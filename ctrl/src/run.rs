@@ -55,6 +55,9 @@ pub struct Options {
 /// Questions of the admin API that may wait at once.
 const QUERIES: usize = 64;
 
+/// Where distributions mount a bpffs; directories cannot be made there before that is done.
+const USUAL_BPFFS: &str = "/sys/fs/bpf";
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -242,11 +245,10 @@ impl Gateway {
 
 fn load_steering(desired: &Desired, netlink: &Netlink) -> Result<Steer> {
     let pin_dir = &desired.gateway.pin_dir;
-    let parent = pin_dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent
-        && steer::bpffs::ensure(parent)?
-    {
-        tracing::info!("mounted a bpffs at {}", parent.display());
+    let usual = Path::new(USUAL_BPFFS);
+    let root = if pin_dir.starts_with(usual) { usual } else { pin_dir };
+    if steer::bpffs::ensure(root)? {
+        tracing::info!("mounted a bpffs at {}", root.display());
     }
     steer::bpffs::refuse_private(pin_dir)?;
     let ports = engine::attachments(desired, netlink)?;

@@ -1,6 +1,8 @@
 //! The steering program, by kernel test runs: (label, frame, verdict). Nothing is attached and
 //! nothing is pinned here; `adoption` does that, on interfaces of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, also in what it shares")]
+
 #[path = "steering/adoption.rs"]
 mod adoption;
 #[path = "steering/cases.rs"]

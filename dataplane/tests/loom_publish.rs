@@ -1,6 +1,7 @@
 //! Publication of tables under every interleaving that loom finds. Built and run by
 //! `RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p portreeve-dataplane --test loom_publish`.
 #![cfg(loom)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,5 +1,6 @@
 //! Maglev tables against Cilium's own, and for what they are there for: even shares, and little
 //! disruption when backends come and go.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::net::IpAddr;
 

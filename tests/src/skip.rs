@@ -14,6 +14,7 @@ pub fn has_root(test: &str) -> bool {
 /// Says that `test` does not run here, and why. Written past the test harness, which would keep
 /// the words of a passing test to itself.
 pub fn say(test: &str, reason: &str) {
-    // A closed stderr leaves nobody to tell.
-    let _ = writeln!(std::io::stderr(), "SKIP {test}: {reason}");
+    // In one piece, since tests speak at the same time. A closed stderr leaves nobody to tell.
+    let line = format!("SKIP {test}: {reason}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }

@@ -8,7 +8,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::llvm;
 use crate::packages::CI_LLVM;
 use crate::run::{run, shown};
 
@@ -21,18 +20,15 @@ const OBJECT: &str = "steer.bpf.o";
 /// lines of the program, by type number) follows from them.
 const SECTIONS: [&str; 5] = ["xdp.frags", ".maps", "license", ".BTF", ".BTF.ext"];
 
-/// Compiles the source into the object that is checked in, with the newest clang there is.
+/// Compiles the source into the object that is checked in, with the clang that CI compares with,
+/// which [`crate::setup`] has installed.
 ///
 /// # Errors
-/// When no clang is there, or it refuses the source.
+/// When clang refuses the source.
 pub fn build() -> Result<()> {
-    let version = llvm::installed().context("no clang and llc of one version from 16 on")?;
     let object = root().join(DIR).join(OBJECT);
-    compile(version, &object)?;
-    println!("{} made by clang {version}", object.display());
-    if version != CI_LLVM {
-        println!("check in what clang {CI_LLVM} makes: that is the one that CI compares");
-    }
+    compile(&object)?;
+    println!("{} made by clang {CI_LLVM}", object.display());
     Ok(())
 }
 
@@ -44,7 +40,7 @@ pub fn check_equal() -> Result<()> {
     let dir = root().join("target/bpf-check");
     fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
     let fresh = dir.join(OBJECT);
-    compile(CI_LLVM, &fresh)?;
+    compile(&fresh)?;
     let kept = root().join(DIR).join(OBJECT);
     let mut differences = Vec::new();
     if let Some(line) = first_difference(&disassemble(&kept)?, &disassemble(&fresh)?) {
@@ -65,9 +61,9 @@ pub fn check_equal() -> Result<()> {
 
 /// The paths of the machine stay out of the object: it is compiled in its own folder, and the
 /// debug information that names that folder is taken off again. The types (BTF) stay.
-fn compile(version: u32, to: &Path) -> Result<()> {
+fn compile(to: &Path) -> Result<()> {
     let dir = root().join(DIR);
-    let mut clang = tool("clang", version);
+    let mut clang = tool("clang");
     clang.current_dir(&dir).args(["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", "bpf"]);
     clang.arg(format!("-ffile-prefix-map={}=.", dir.display()));
     // The headers that the kernel keeps apart by architecture: Debian's clang has no default for
@@ -75,11 +71,11 @@ fn compile(version: u32, to: &Path) -> Result<()> {
     clang.arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH));
     clang.args(["-c", SOURCE, "-o"]).arg(to);
     run(&mut clang)?;
-    run(tool("llvm-strip", version).arg("-g").arg(to))
+    run(tool("llvm-strip").arg("-g").arg(to))
 }
 
 fn disassemble(object: &Path) -> Result<String> {
-    let mut objdump = tool("llvm-objdump", CI_LLVM);
+    let mut objdump = tool("llvm-objdump");
     objdump.args(["-d", "-r", "--no-show-raw-insn"]).arg(object);
     let output = objdump.output().with_context(|| format!("start {}", shown(&objdump)))?;
     ensure!(
@@ -98,7 +94,7 @@ fn disassemble(object: &Path) -> Result<String> {
 
 fn contents(object: &Path, section: &str, dir: &Path) -> Result<Vec<u8>> {
     let dump = dir.join("section");
-    let mut objcopy = tool("llvm-objcopy", CI_LLVM);
+    let mut objcopy = tool("llvm-objcopy");
     objcopy.arg(format!("--dump-section={section}={}", dump.display()));
     // Without an output of its own, objcopy would write the object anew.
     run(objcopy.arg(object).arg("/dev/null"))?;
@@ -123,8 +119,8 @@ fn compact(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn tool(name: &str, version: u32) -> Command {
-    Command::new(format!("{name}-{version}"))
+fn tool(name: &str) -> Command {
+    Command::new(format!("{name}-{CI_LLVM}"))
 }
 
 fn root() -> PathBuf {

@@ -61,6 +61,8 @@ enum Command {
     Ci,
     /// Check the shape rules that a machine can check.
     Tidy,
+    /// Compile the steering program into the object that is checked in.
+    Bpf,
     /// Install the system packages that are missing, and do nothing else.
     Setup,
 }
@@ -94,6 +96,10 @@ fn run(command: Command) -> Result<bool> {
             Ok(all(ci::steps()))
         }
         Command::Tidy => tidy::check().map(|()| true),
+        Command::Bpf => {
+            setup::ready(Purpose::Ci)?;
+            bpf::build().map(|()| true)
+        }
         Command::Setup => setup::ready(Purpose::Work).map(|()| true),
     }
 }

@@ -119,3 +119,28 @@ impl<T> FromIterator<(Id<T>, T)> for Slab<T> {
         slab
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_holds_index_and_generation() {
+        let id = Id::<()>::new(0xf_ffff, 0xfff);
+        assert_eq!((id.index(), id.generation()), (0xf_ffff, 0xfff));
+        assert_eq!(Id::<()>::new(5, 0x1000), Id::new(5, 0), "a generation is cut to 12 bits");
+        assert_eq!(size_of::<Id<()>>(), 4);
+    }
+
+    #[test]
+    fn an_id_of_a_former_tenant_finds_nothing() {
+        let (old, new) = (Id::new(3, 1), Id::new(3, 2));
+        let mut slab: Slab<&str> = [(old, "old")].into_iter().collect();
+        assert_eq!(slab.get(old), Some(&"old"));
+        assert_eq!(slab.get(Id::new(2, 1)), None, "a place that was never taken");
+        assert_eq!(slab.get(Id::new(4, 1)), None, "past the end");
+        slab.insert(new, "new");
+        assert_eq!(slab.get(old), None);
+        assert_eq!(slab.iter().collect::<Vec<_>>(), [(new, &"new")]);
+    }
+}

@@ -71,4 +71,51 @@ mod tests {
         assert_eq!(b.index(), a.index());
         assert_ne!(b, a);
     }
+
+    #[test]
+    fn places_are_reused_oldest_first() {
+        let mut registry = Registry::<u32, ()>::default();
+        for key in 0..3 {
+            registry.id_of(&key).unwrap();
+        }
+        [1, 0, 2].iter().for_each(|key| registry.release(key));
+        let places: Vec<_> = (10..14).map(|key| registry.id_of(&key).unwrap().index()).collect();
+        assert_eq!(places, [1, 0, 2, 3]);
+    }
+
+    #[test]
+    fn a_generation_returns_after_4096_tenants() {
+        let mut registry = Registry::<u32, ()>::default();
+        let ids: Vec<_> = (0..=4096)
+            .map(|key| {
+                let id = registry.id_of(&key).unwrap();
+                registry.release(&key);
+                id
+            })
+            .collect();
+        assert_eq!(ids.iter().rposition(|id| *id == ids[0]), Some(4096));
+        assert_eq!(ids.iter().skip(1).position(|id| *id == ids[0]), Some(4095));
+    }
+
+    #[test]
+    fn a_released_or_unknown_key_has_no_id() {
+        let mut registry = Registry::<&str, ()>::default();
+        registry.id_of(&"a").unwrap();
+        registry.release(&"a");
+        registry.release(&"b");
+        assert_eq!(registry.get(&"a"), None);
+        assert_eq!(registry.iter().count(), 0);
+        assert_eq!(registry.id_of(&"b").unwrap().index(), 0, "releasing nothing frees nothing");
+        assert_eq!(registry.id_of(&"c").unwrap().index(), 1);
+    }
+
+    #[test]
+    fn there_is_an_end_to_places() {
+        let mut registry = Registry::<u32, ()>::default();
+        let all = Id::<()>::INDEX_MAX as u32;
+        assert!((0..all).all(|key| registry.id_of(&key).is_some()));
+        assert_eq!(registry.id_of(&all), None);
+        registry.release(&7);
+        assert_eq!(registry.id_of(&all).unwrap().index(), 7);
+    }
 }

@@ -132,3 +132,97 @@ impl Routing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAN: PortId = PortId(0);
+    const WAN: PortId = PortId(1);
+
+    fn addr(text: &str) -> Addr {
+        Addr::from(text.parse::<IpAddr>().unwrap())
+    }
+
+    fn on_link(port: PortId) -> Route {
+        Route { port: Some(port), gateway: None, mtu: None }
+    }
+
+    fn routing(routes: &[(&str, Route)], hops: &[(HopId, PortId, &str)]) -> Routing {
+        let routes = routes.iter().map(|(net, route)| (net.parse().unwrap(), *route));
+        let hop = |(id, port, text): &(HopId, PortId, &str)| {
+            (*id, Hop { port: *port, addr: addr(text), mac: None })
+        };
+        Routing::new(1, routes, hops.iter().map(hop))
+    }
+
+    #[test]
+    fn the_longest_prefix_wins() {
+        let routing = routing(
+            &[
+                ("0.0.0.0/0", on_link(WAN)),
+                ("10.0.0.0/8", Route { mtu: Some(1400), ..on_link(WAN) }),
+                ("10.1.0.0/16", on_link(LAN)),
+                ("10.1.2.3/32", Route { port: None, ..on_link(LAN) }),
+                ("2001:db8::/32", on_link(LAN)),
+            ],
+            &[],
+        );
+        assert_eq!(routing.route(addr("8.8.8.8")), Some(on_link(WAN)));
+        assert_eq!(routing.route(addr("10.2.0.1")).unwrap().mtu, Some(1400));
+        assert_eq!(routing.route(addr("10.1.2.4")), Some(on_link(LAN)));
+        assert_eq!(routing.route(addr("10.1.2.3")).unwrap().port, None);
+        assert_eq!(routing.route(addr("2001:db8::1")), Some(on_link(LAN)));
+        assert_eq!(routing.route(addr("2001:db9::1")), None, "no IPv6 default route");
+    }
+
+    #[test]
+    fn a_destination_on_the_link_is_its_own_hop() {
+        let hop = HopId::new(4, 2);
+        let routing = routing(&[("10.0.0.0/24", on_link(LAN))], &[(hop, LAN, "10.0.0.7")]);
+        assert_eq!(routing.resolve(addr("10.0.0.7"), |_| 1500), HopRef::Via { hop, mtu: 1500 });
+        let ask = HopRef::Ask { port: LAN, addr: addr("10.0.0.8"), mtu: 1500 };
+        assert_eq!(routing.resolve(addr("10.0.0.8"), |_| 1500), ask);
+    }
+
+    #[test]
+    fn a_destination_behind_a_router_goes_to_the_router() {
+        let hop = HopId::new(0, 0);
+        let gateway = Some(addr("fd00::1"));
+        let routing =
+            routing(&[("::/0", Route { gateway, ..on_link(WAN) })], &[(hop, WAN, "fd00::1")]);
+        assert_eq!(routing.resolve(addr("fd99::9"), |_| 9001), HopRef::Via { hop, mtu: 9001 });
+    }
+
+    #[test]
+    fn the_smaller_of_route_and_port_mtu_counts() {
+        let via_wan = |mtu| Route { mtu: Some(mtu), ..on_link(WAN) };
+        let routing =
+            routing(&[("10.0.0.0/24", via_wan(1400)), ("10.0.1.0/24", via_wan(9000))], &[]);
+        let port_mtu = |port| if port == WAN { 1500 } else { 68 };
+        let mtu = |dest| match routing.resolve(addr(dest), port_mtu) {
+            HopRef::Ask { mtu, .. } => mtu,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((mtu("10.0.0.1"), mtu("10.0.1.1")), (1400, 1500));
+    }
+
+    #[test]
+    fn without_a_route_out_of_our_ports_nothing_is_reached() {
+        let elsewhere = Route { port: None, gateway: None, mtu: None };
+        let routing = routing(&[("10.0.0.0/24", elsewhere)], &[]);
+        for dest in ["10.0.0.1", "192.0.2.1", "fd00::1"] {
+            assert_eq!(routing.resolve(addr(dest), |_| 1500), HopRef::Unreachable);
+        }
+    }
+
+    #[test]
+    fn one_address_on_two_links_is_two_hops() {
+        let (on_lan, on_wan) = (HopId::new(0, 0), HopId::new(1, 0));
+        let routing = routing(&[], &[(on_lan, LAN, "fe80::1"), (on_wan, WAN, "fe80::1")]);
+        assert_eq!(routing.hop_at(LAN, addr("fe80::1")).unwrap().0, on_lan);
+        assert_eq!(routing.hop_at(WAN, addr("fe80::1")).unwrap().0, on_wan);
+        assert_eq!(routing.hop_at(WAN, addr("fe80::2")), None);
+        assert_eq!(routing.hop(HopId::new(1, 1)), None, "a later tenant");
+    }
+}
