@@ -197,8 +197,6 @@ pub struct PortSettings {
     pub name: Located<String>,
     /// How the steering program is attached.
     pub mode: XdpMode,
-    /// Whether received packets can have unfinished checksums.
-    pub unfinished_checksums: Unfinished,
 }
 
 /// How the steering program is attached.
@@ -211,18 +209,6 @@ pub enum XdpMode {
     Native,
     /// In the kernel's generic path.
     Skb,
-}
-
-/// Whether received packets can have unfinished checksums (veth and virtio hand them over).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Unfinished {
-    /// By the kind of interface.
-    #[default]
-    Auto,
-    /// Look for them.
-    On,
-    /// Never.
-    Off,
 }
 
 /// A service: addresses that clients use, and where packets end up.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use self::dump::{Fresh, Kernel, Stale};
 use self::events::{Event, Events};
-use self::neighbour::Neighbours;
+use self::neighbour::{Effect, Neighbours};
 use crate::topology::Topology;
 
 mod address;
@@ -132,8 +132,8 @@ impl Netlink {
         self.overruns
     }
 
-    /// Resolves when the picture differs from what it was: once for all that has happened, and
-    /// not for events that change nothing in it. Cancellation-safe. An error leaves the picture
+    /// Resolves when the picture differs from what it was, or an entry that we had installed is
+    /// gone: once for all that has happened, and not for events that change nothing. Cancellation-safe. An error leaves the picture
     /// as it was; calling again tries again.
     pub async fn changed(&mut self) -> Result<()> {
         loop {
@@ -208,6 +208,7 @@ impl Netlink {
             self.changed |= replace(&mut self.topology.routes, routes);
         }
         if let Some(neighbours) = fresh.neighbours {
+            self.changed |= self.neighbours.has_lost(&neighbours);
             self.neighbours = neighbours;
             self.neighbours_read = true;
             self.changed |= replace(&mut self.topology.neighbours, self.neighbours.list());
@@ -236,6 +237,7 @@ impl Netlink {
         if seen.neighbours && !self.stale.neighbours {
             self.changed |= replace(&mut self.topology.neighbours, self.neighbours.list());
         }
+        self.changed |= seen.managed_went;
         if std::mem::take(&mut self.neighbours_read) && seen.came_or_went {
             self.recheck = Some(Instant::now() + RECHECK);
         }
@@ -256,6 +258,8 @@ struct Seen {
     neighbours: bool,
     /// A neighbour was new, or is gone.
     came_or_went: bool,
+    /// It was one that has to be installed again, perhaps before the picture ever showed it.
+    managed_went: bool,
 }
 
 /// Applies an event: to the neighbours at once, to the rest by marking it stale.
@@ -271,7 +275,12 @@ fn apply(
         libc::RTM_NEWNEIGH | libc::RTM_DELNEIGH => {
             seen.neighbours = true;
             match neighbours.apply(kind == libc::RTM_DELNEIGH, payload) {
-                Ok(came_or_went) => seen.came_or_went |= came_or_went,
+                Ok(Effect::Updated) => {}
+                Ok(Effect::Came) => seen.came_or_went = true,
+                Ok(Effect::Went { managed }) => {
+                    seen.came_or_went = true;
+                    seen.managed_went |= managed;
+                }
                 Err(_) => stale.neighbours = true,
             }
         }

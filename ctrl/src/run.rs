@@ -25,7 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::api;
-use crate::compile::{Compiled, Compiler};
+use crate::commands::host;
+use crate::compile::{Compiled, Compiler, host_conflicts};
 use crate::desired::Desired;
 use crate::groups::SolicitedNodeGroups;
 use crate::netlink::Netlink;
@@ -114,6 +115,16 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// What the host itself uses must not be taken from it.
+fn refuse_conflicts(desired: &Desired, compiled: &Compiled) -> Result<(), Vec<Problem>> {
+    let conflicts = host_conflicts(desired, compiled, &host::facts());
+    let (errors, warnings): (Vec<_>, Vec<_>) = conflicts.into_iter().partition(Problem::is_error);
+    for warning in warnings {
+        tracing::warn!("{}", warning.render(None));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
 /// A running gateway.
 pub struct Gateway {
     options: Options,
@@ -147,6 +158,7 @@ impl Gateway {
         let compiled = compiler
             .compile(&desired, netlink.topology(), began.elapsed())
             .map_err(|problems| refused(&problems, Some(&text)))?;
+        refuse_conflicts(&desired, &compiled).map_err(|problems| refused(&problems, Some(&text)))?;
         let hops = HopRequests::default();
         let mut steer = load_steering(&desired, &netlink)?;
         let engine = Engine::start(&desired, &compiled, &netlink, &mut steer, hops.asker())?;

@@ -226,3 +226,6 @@ fn reversed(path: &Path) -> Vec<OsString> {
     names.reverse();
     names
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,10 @@ pub mod appliance;
 pub mod notify;
 /// Many requests by real curl, and who answered.
 pub mod curl;
+/// Downloads, conversations and datagrams whose content is checked.
+pub mod traffic;
+/// Frames that no sane host sends, and their sender.
+pub mod garbage;
 /// Frames seen on an interface.
 pub mod sniffer;
 /// The kernel's own forwarding and reset counters.

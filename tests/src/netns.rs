@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::cleanup::Undo;
 use crate::iproute::ip;
-use crate::run_dir::owner;
+use crate::run_dir::{is_orphan, sweep};
 
 const DIR: &str = "/run/netns";
 
@@ -85,12 +85,9 @@ pub fn list(prefix: &str) -> Vec<String> {
 fn sweep_once() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        for name in list(crate::run_dir::MARK) {
-            let orphan =
-                owner(&name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
-            if orphan {
-                remove(&name);
-            }
+        for name in list("").iter().filter(|name| is_orphan(name)) {
+            remove(name);
         }
+        sweep();
     });
 }

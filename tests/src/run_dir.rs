@@ -3,22 +3,40 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 
+use crate::bpffs::unmount;
 use crate::cleanup::Undo;
 
 /// Names of everything that a run leaves in the system begin so, followed by its process id.
-pub(crate) const MARK: &str = "pr";
+const MARK: &str = "prlab";
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A name that no other lab on this machine has: `pr<pid>-<n>`.
+/// A name that no other lab on this machine has: `prlab<pid>-<n>`.
 #[must_use]
 pub fn unique_name() -> String {
     format!("{MARK}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The process that a name of ours belongs to.
-pub(crate) fn owner(name: &str) -> Option<u32> {
+fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(MARK)?.split_once('-')?.0.parse().ok()
+}
+
+/// Whether a name belongs to a process that is gone without having tidied up.
+pub(crate) fn is_orphan(name: &str) -> bool {
+    owner(name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+}
+
+/// Removes directories, and the bpffs in them, of runs that were killed with -9.
+pub(crate) fn sweep() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(is_orphan) {
+            unmount(&entry.path().join("bpf"));
+            // Somebody else's leftovers are no reason to fail.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A directory that goes with its guard.
@@ -53,5 +71,19 @@ impl RunDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_belong_to_the_process_that_made_them() {
+        assert_eq!(owner(&unique_name()), Some(std::process::id()));
+        assert!(!is_orphan(&unique_name()));
+        assert!(is_orphan("prlab4194305-0"), "above the kernel's largest process id");
+        assert_eq!(owner("portreeve-demo"), None);
+        assert_eq!(owner("pr12-review"), None);
     }
 }

@@ -40,13 +40,16 @@ pub fn run_all() -> Result<Outcome> {
 
 fn run_one(program: &Path, built: &Path, seeds: &Path, target: &str) -> Result<()> {
     // libFuzzer writes what it finds into the first directory; the seeds stay as they are.
-    let (found, artifacts) = (built.join("corpus").join(target), built.join("artifacts/"));
+    let (found, artifacts) = (built.join("corpus").join(target), built.join("artifacts"));
     for dir in [&found, &artifacts] {
         std::fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
     }
     let mut command = Command::new(program);
     command.arg(format!("-max_total_time={SECONDS}")).arg("-print_final_stats=1");
-    command.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(found).arg(seeds);
+    command.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(found);
+    if seeds.is_dir() {
+        command.arg(seeds);
+    }
     run(&mut command)
         .with_context(|| format!("{target}; what made it fail lies in {}", artifacts.display()))
 }

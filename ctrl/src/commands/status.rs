@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use super::client;
 use super::columns::{Columns, Side, bytes};
-use crate::api_types::Status;
+use crate::api_types::{Frames, Status};
 use crate::cli::ClientArgs;
 
 const PATH: &str = "/v1/status";
@@ -23,10 +23,11 @@ pub fn run(args: &ClientArgs) -> anyhow::Result<ExitCode> {
 fn render(status: &Status) -> String {
     let reload = &status.last_reload;
     let mut out = format!(
-        "portreeve {} ({}), up {}\nconfiguration {}: {}, tables {}\n",
+        "portreeve {} ({}), up {}, was ready after {} ms\nconfiguration {}: {}, tables {}\n",
         status.version,
         status.gateway,
         uptime(status.uptime_s),
+        status.start_ms,
         status.config,
         if reload.ok {
             "in force"
@@ -39,6 +40,9 @@ fn render(status: &Status) -> String {
         out += &format!("  {problem}\n");
     }
     out += &format!("\n{}\n{}", ports(status), workers(status));
+    if let Some(frames) = &status.frames {
+        out += &frames_line(frames);
+    }
     for (title, counts) in [("packets", &status.verdicts), ("drops", &status.drops)] {
         let mut table = Columns::new(&[(title, Side::Left), ("", Side::Right)]);
         for (name, count) in counts.iter().filter(|(_, count)| **count > 0) {
@@ -98,6 +102,21 @@ fn workers(status: &Status) -> String {
     table.render()
 }
 
+/// Frames that the kernel holds for longer than it needs show as a free pool that shrinks.
+fn frames_line(frames: &Frames) -> String {
+    let mut line = format!(
+        "\nframes: {} = {} free + {} to receive + {} to send + {} waiting\n",
+        frames.total, frames.pool, frames.rx, frames.tx, frames.waiting
+    );
+    if frames.rx_ring_full + frames.fill_ring_empty > 0 {
+        line += &format!(
+            "lost in the kernel: {} (rx ring full), {} (fill ring empty)\n",
+            frames.rx_ring_full, frames.fill_ring_empty
+        );
+    }
+    line
+}
+
 fn uptime(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -118,6 +137,7 @@ mod tests {
             version: "0.1.0".into(),
             gateway: "gw1".into(),
             uptime_s: 3_725,
+            start_ms: 42,
             epoch: 7,
             config: "gw.toml".into(),
             last_reload: Reload {
@@ -141,6 +161,15 @@ mod tests {
                 flows_max: 1_024,
                 ..Worker::default()
             }],
+            frames: Some(Frames {
+                total: 16,
+                pool: 8,
+                rx: 5,
+                tx: 2,
+                waiting: 1,
+                rx_ring_full: 0,
+                fill_ring_empty: 3,
+            }),
             drops: [("no_flow".to_owned(), 3), ("not_ours".to_owned(), 0)].into(),
             verdicts: [("forwarded".to_owned(), 19)].into(),
         }
@@ -149,7 +178,7 @@ mod tests {
     #[test]
     fn people_see_what_is_wrong_first_and_no_zero_drops() {
         let want = "\
-portreeve 0.1.0 (gw1), up 1 h 2 min
+portreeve 0.1.0 (gw1), up 1 h 2 min, was ready after 42 ms
 configuration gw.toml: the last reading was refused, the one before is in force, tables 7
   gw.toml:3:1: error: bad
 
@@ -158,6 +187,9 @@ ens5  native, copy       4  10  2.0 KiB   9  100 B
 
 WORKER  FLOWS    OF  HALF-OPEN  BUSY TURNS  SLEEPS
 core 1      5  1024          0           0       0
+
+frames: 16 = 8 free + 5 to receive + 2 to send + 1 waiting
+lost in the kernel: 0 (rx ring full), 3 (fill ring empty)
 
 packets
   forwarded  19

@@ -75,7 +75,5 @@ fn ports(lines: &mut Vec<String>, old: &Desired, new: &Desired) {
             continue;
         };
         field(lines, &format!("port {name} mode"), &before.mode, &port.mode, RESTART);
-        let (a, b) = (&before.unfinished_checksums, &port.unfinished_checksums);
-        field(lines, &format!("port {name} unfinished_checksums"), a, b, RESTART);
     }
 }

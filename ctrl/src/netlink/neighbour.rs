@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dataplane::addr::Mac;
-use rtnetlink::packet_core::Parseable;
-use rtnetlink::packet_route::neighbour::{
+use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourHeader,
     NeighbourMessage, NeighbourState,
 };
-use rtnetlink::packet_route::route::RouteProtocol;
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_packet_route::route::RouteProtocol;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::packet_core::Parseable;
 
 use super::link::mac;
 use crate::topology::Neighbour;
@@ -35,6 +35,20 @@ pub(super) struct Entry {
     pub(super) ours: bool,
 }
 
+/// What an event did to the set of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// The set is the same.
+    Updated,
+    /// There is one more.
+    Came,
+    /// There is one less.
+    Went {
+        /// It was one that we have asked the kernel to keep resolved.
+        managed: bool,
+    },
+}
+
 /// All entries of the kernel.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours(BTreeMap<Key, Entry>);
@@ -46,16 +60,27 @@ impl Neighbours {
         Self(entries.filter_map(|(key, entry)| Some((key, entry?))).collect())
     }
 
-    /// Applies `RTM_NEWNEIGH` or, if `gone`, `RTM_DELNEIGH`, and says whether an entry came or
-    /// went by that. An error means that the message could not be read.
-    pub(super) fn apply(&mut self, gone: bool, payload: &[u8]) -> anyhow::Result<bool> {
+    /// Applies `RTM_NEWNEIGH` or, if `gone`, `RTM_DELNEIGH`. An error means that the message
+    /// could not be read.
+    pub(super) fn apply(&mut self, gone: bool, payload: &[u8]) -> anyhow::Result<Effect> {
         let Some((key, entry)) = decode(&NeighbourMessage::parse(payload)?) else {
-            return Ok(false);
+            return Ok(Effect::Updated);
         };
         Ok(match entry.filter(|_| !gone) {
-            Some(entry) => self.0.insert(key, entry).is_none(),
-            None => self.0.remove(&key).is_some(),
+            Some(entry) => match self.0.insert(key, entry) {
+                Some(_) => Effect::Updated,
+                None => Effect::Came,
+            },
+            None => match self.0.remove(&key) {
+                Some(lost) => Effect::Went { managed: lost.ours && lost.managed },
+                None => Effect::Updated,
+            },
         })
+    }
+
+    /// Whether one that we have asked the kernel to keep resolved is not among `others`.
+    pub(super) fn has_lost(&self, others: &Self) -> bool {
+        self.managed().any(|key| others.get(key).is_none())
     }
 
     /// The entry of this name.

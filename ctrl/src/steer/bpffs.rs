@@ -25,18 +25,6 @@ pub fn ensure(dir: &Path) -> Result<bool, SteerError> {
     Ok(true)
 }
 
-/// Makes sure that there is a bpffs for `pin_dir`: where it does not lie on one, its parent
-/// directory becomes one. Says whether it mounted one.
-///
-/// # Errors
-/// When the parent cannot be made, or without the right to mount.
-pub fn ensure_for(pin_dir: &Path) -> Result<bool, SteerError> {
-    if is_bpffs(&nearest_existing(pin_dir))? {
-        return Ok(false);
-    }
-    ensure(pin_dir.parent().unwrap_or(pin_dir))
-}
-
 /// Refuses a pin directory whose bpffs process 1 does not see: it lies in a mount namespace of our
 /// own, as `ip netns exec` and some units make one, goes when the last process in that ends, and
 /// takes links and program along. Where process 1 is of the same container, it sees what we see,

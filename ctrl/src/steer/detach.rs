@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::error::{SteerError, io};
@@ -6,7 +7,8 @@ use super::lock::lock;
 use super::{bpffs, link, maps};
 
 /// Takes the steering program off its ports and removes all that is pinned in `pin_dir`, and the
-/// directory. Says how many links there were; none is not an error.
+/// directory unless a bpffs is mounted right there. Says how many links there were; none is no
+/// error.
 ///
 /// # Errors
 /// When an instance runs with this directory, when the directory does not lie on a bpffs or holds
@@ -26,6 +28,9 @@ pub(super) fn remove(pin_dir: &Path) -> Result<usize, SteerError> {
     let count = links.len();
     links.into_iter().try_for_each(link::Pinned::discard)?;
     maps::discard(pin_dir)?;
-    fs::remove_dir(pin_dir).map_err(io("remove", pin_dir))?;
-    Ok(count)
+    match fs::remove_dir(pin_dir) {
+        // A bpffs mounted right there is not ours to unmount.
+        Err(error) if error.kind() == ErrorKind::ResourceBusy => Ok(count),
+        removed => removed.map(|()| count).map_err(io("remove", pin_dir)),
+    }
 }

@@ -16,7 +16,8 @@ fn joined(ifname: &str) -> BTreeSet<Ipv6Addr> {
         serde_json::from_str(&ip(&format!("-j -6 maddr show dev {ifname}"))).unwrap();
     let groups = shown[0]["maddr"].as_array().unwrap().iter();
     let groups = groups.filter_map(|entry| entry["address"].as_str()?.parse::<Ipv6Addr>().ok());
-    groups.filter(|group| group.segments()[6] == 0xff77).collect()
+    let ours = |group: &Ipv6Addr| group.segments()[6] == 0xff77 && group.segments()[7] < 1000;
+    groups.filter(ours).collect()
 }
 
 fn groups(numbers: impl Iterator<Item = u16>) -> BTreeSet<Ipv6Addr> {

@@ -7,9 +7,10 @@ use dataplane::addr::Mac;
 use portreeve::netlink::Netlink;
 use portreeve::topology::Topology;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::iproute::{mac, shown_neighbour};
-use super::netns::{Peer, in_netns, ip, until, veth_pair, veth_to};
+use super::netns::{PATIENCE, Peer, in_netns, ip, until, veth_pair, veth_to};
 
 fn addr(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -79,6 +80,34 @@ fn a_neighbour_that_does_not_answer_has_no_mac_until_it_does() {
         // Now it answers, and nobody but the kernel itself asks again.
         peer.ip("addr add 10.0.0.3/24 dev vb");
         until(&mut netlink, "resolved", resolved(silent)).await;
+    });
+}
+
+#[test]
+fn entries_that_go_with_the_carrier_are_a_change_and_come_back_when_asked_for_again() {
+    let name = "entries_that_go_with_the_carrier_are_a_change_and_come_back_when_asked_for_again";
+    in_netns(name, async || {
+        let peer = Peer::new();
+        let va = veth_to(&peer);
+        let mut netlink = Netlink::connect().await.unwrap();
+        let wanted = BTreeSet::from([(va, addr("10.0.0.2")), (va, addr("10.0.0.3"))]);
+        netlink.manage_only(&wanted).await.unwrap();
+        // Before any event has been taken: the picture never shows them.
+        peer.ip("link set vb down");
+        let deadline = Instant::now() + PATIENCE;
+        while ip("neigh show nud all to 10.0.0.0/24").contains("10.0.0.2") {
+            assert!(Instant::now() < deadline, "the kernel keeps its neighbours");
+        }
+        peer.ip("link set vb up");
+        peer.ip("addr add 10.0.0.3/24 dev vb");
+        let all_there = |topology: &Topology| {
+            ["10.0.0.2", "10.0.0.3"].iter().all(|target| resolved(addr(target))(topology))
+        };
+        while !all_there(netlink.topology()) {
+            let changed = tokio::time::timeout(PATIENCE, netlink.changed()).await;
+            changed.expect("a loss that no change tells of").unwrap();
+            netlink.manage_only(&wanted).await.unwrap();
+        }
     });
 }
 
@@ -164,8 +193,9 @@ struct Monitor(Child);
 
 impl Monitor {
     fn start() -> Self {
-        let mut command = Command::new("ip");
-        let child = command.args(["monitor", "neigh"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = Command::new("timeout");
+        command.arg(PATIENCE.as_secs().to_string()).args(["ip", "monitor", "neigh"]);
+        let child = command.stdout(Stdio::piped()).spawn().unwrap();
         Self(child)
     }
 

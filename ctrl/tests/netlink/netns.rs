@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ where
 pub struct Peer {
     tid: i32,
     commands: Option<Sender<String>>,
+    done: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -47,14 +48,16 @@ impl Peer {
     pub fn new() -> Self {
         let (commands, received) = channel::<String>();
         let (tell_tid, tid) = channel();
+        let (tell_done, done) = channel();
         let thread = std::thread::spawn(move || {
             enter_new_netns();
             tell_tid.send(nix::unistd::gettid().as_raw()).unwrap();
             for command in received {
                 ip(&command);
+                tell_done.send(()).unwrap();
             }
         });
-        Self { tid: tid.recv().unwrap(), commands: Some(commands), thread: Some(thread) }
+        Self { tid: tid.recv().unwrap(), commands: Some(commands), done, thread: Some(thread) }
     }
 
     /// What `ip link set DEV netns` takes.
@@ -62,9 +65,10 @@ impl Peer {
         self.tid
     }
 
-    /// Runs `ip` there, some time soon.
+    /// Runs `ip` there.
     pub fn ip(&self, arguments: &str) {
         self.commands.as_ref().unwrap().send(arguments.to_owned()).unwrap();
+        self.done.recv().unwrap();
     }
 }
 
@@ -99,35 +103,43 @@ pub fn run(program: &str, arguments: &[&str], input: &str) -> String {
 
 /// A veth pair here: `va` with 10.0.0.1/24 and 2001:db8::1/64, `vb` without addresses; both up.
 pub fn veth_pair() -> u32 {
-    ip("link set lo up");
-    ip("link add va type veth peer name vb");
-    ip("addr add 10.0.0.1/24 dev va");
+    pair();
     ip("addr add 2001:db8::1/64 dev va nodad");
-    ip("link set va up");
     ip("link set vb up");
-    nix::net::if_::if_nametoindex("va").unwrap()
+    raise_va()
 }
 
 /// As [`veth_pair`], without IPv6, whose own doings (duplicate address detection, multicast
 /// listener reports) are events as well.
 pub fn quiet_veth_pair() -> u32 {
     run("sysctl", &["-qw", "net.ipv6.conf.default.disable_ipv6=1"], "");
-    ip("link set lo up");
-    ip("link add va type veth peer name vb");
-    ip("addr add 10.0.0.1/24 dev va");
-    ip("link set va up");
+    pair();
     ip("link set vb up");
-    nix::net::if_::if_nametoindex("va").unwrap()
+    raise_va()
 }
 
 /// As [`veth_pair`], with `vb` at `peer` and the addresses 10.0.0.2 and 2001:db8::2.
 pub fn veth_to(peer: &Peer) -> u32 {
-    let ifindex = veth_pair();
+    pair();
+    ip("addr add 2001:db8::1/64 dev va nodad");
     ip(&format!("link set vb netns {}", peer.netns()));
     peer.ip("addr add 10.0.0.2/24 dev vb");
     peer.ip("addr add 2001:db8::2/64 dev vb nodad");
     peer.ip("link set vb up");
-    ifindex
+    raise_va()
+}
+
+fn pair() {
+    ip("link set lo up");
+    ip("link add va type veth peer name vb");
+    ip("addr add 10.0.0.1/24 dev va");
+}
+
+/// Last, when the other end is up: so it has a carrier from the start, and does not lose it (and
+/// its neighbours with it) some time later.
+fn raise_va() -> u32 {
+    ip("link set va up");
+    nix::net::if_::if_nametoindex("va").unwrap()
 }
 
 /// Follows the kernel until `fact` holds.

@@ -11,7 +11,7 @@ pub const SNAT: &[&str] = &["addresses", "ports", "shared_ports"];
 /// Keys of `[timeouts]`.
 pub const TIMEOUTS: &[&str] = &["tcp_syn", "tcp_established", "tcp_fin", "udp"];
 /// Keys of `[[port]]`.
-pub const PORT: &[&str] = &["name", "mode", "unfinished_checksums"];
+pub const PORT: &[&str] = &["name", "mode"];
 /// Keys of `[[service]]`.
 pub const SERVICE: &[&str] = &[
     "name",

@@ -7,7 +7,7 @@ use super::item::Item;
 use super::section::Section;
 use super::{Reader, keys, value};
 use crate::desired::{
-    Gateway, Located, LogFormat, MaglevSettings, PollMode, PortSettings, SnatSettings, Unfinished,
+    Gateway, Located, LogFormat, MaglevSettings, PollMode, PortSettings, SnatSettings,
     WorkerSettings, XdpMode,
 };
 
@@ -130,12 +130,9 @@ pub fn port(reader: &Reader, table: &DeTable<'_>, span: Range<usize>) -> PortSet
         section.rename(format!("[[port]] \"{}\"", name.value));
     }
     let modes = [("auto", XdpMode::Auto), ("native", XdpMode::Native), ("skb", XdpMode::Skb)];
-    let switches = [("auto", Unfinished::Auto), ("on", Unfinished::On), ("off", Unfinished::Off)];
     let mode = section.read("mode", |item| item.word(&modes)).unwrap_or_default();
-    let unfinished_checksums =
-        section.read("unfinished_checksums", |item| item.word(&switches)).unwrap_or_default();
     let name = name.unwrap_or_else(|| Located::nowhere(String::new()));
-    PortSettings { name, mode, unfinished_checksums }
+    PortSettings { name, mode }
 }
 
 /// The name of an interface, as the kernel allows it.

@@ -1,0 +1,388 @@
+//! What clients send and servers answer arrives, whole and in quantity: downloads, many
+//! connections at once, datagrams, over one and several queues, small and jumbo links, routers
+//! and links of different MTU. Offloads are as the kernel sets them.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use portreeve_tests::appliance::Appliance;
+use portreeve_tests::curl;
+use portreeve_tests::host::Host;
+use portreeve_tests::lab::{Lab, LinkOptions};
+use portreeve_tests::seed::{self, SeedLab};
+use portreeve_tests::server::{Server, noise};
+use portreeve_tests::skip::has_root;
+use portreeve_tests::snmp::KernelCounters;
+use portreeve_tests::traffic::{self, Conversation};
+
+const REQUESTS: usize = 200;
+const DOWNLOAD: u64 = 200_000_000;
+const CONNECTIONS: usize = 500;
+const DATAGRAMS: usize = 10_000;
+const DATAGRAMS_PER_SECOND: u32 = 5_000;
+const DATAGRAM_MAX: usize = 1_400;
+const JUMBO: u32 = 9_001;
+
+/// A VIP of each family, with the servers behind it.
+const FAMILIES: [(&str, [&str; 2]); 2] =
+    [(seed::VIPS[0], seed::SERVERS), (seed::VIPS_V6[0], seed::SERVERS_V6)];
+
+/// "None lost" holds on a machine that has the time: the tests of this file take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A service for both protocols on one VIP.
+fn service(vip: &str, backends: &[&str], ports: &str) -> String {
+    let backends: Vec<_> = backends.iter().map(|backend| format!("\"{backend}\"")).collect();
+    format!(
+        "[[service]]\nname = \"s-{}\"\nvip = \"{vip}\"\nports = [{ports}]\nbackends = [{}]\n",
+        vip.replace(':', "."),
+        backends.join(", ")
+    )
+}
+
+fn ports(names: &[&str]) -> String {
+    names.iter().map(|name| format!("[[port]]\nname = \"{name}\"\n")).collect()
+}
+
+fn config() -> String {
+    let both = r#"{ port = 80 }, { port = 7, protocol = "udp" }"#;
+    let services = FAMILIES.map(|(vip, servers)| service(vip, &servers, both));
+    ports(&seed::PORTS) + &services.concat()
+}
+
+fn address(ip: &str, port: u16) -> Result<SocketAddr> {
+    Ok(SocketAddr::new(ip.parse::<IpAddr>()?, port))
+}
+
+fn requests(client: &Host, target: SocketAddr) -> Result<()> {
+    let urls = vec![format!("http://{target}/"); REQUESTS];
+    let answers = curl::get_parallel(client, &urls, 2)?;
+    let failed: Vec<_> = answers.iter().filter(|answer| !answer.is_good()).take(5).collect();
+    ensure!(failed.is_empty(), "requests failed: {failed:?}");
+    Ok(())
+}
+
+fn download(client: &Host, target: SocketAddr, expected: &str) -> Result<()> {
+    let (digest, took) = traffic::download(client, &format!("http://{target}/data/{DOWNLOAD}"))?;
+    ensure!(digest == expected, "{DOWNLOAD} bytes from {target} arrived as {digest}");
+    let rate = DOWNLOAD as f64 / 1e6 / took.as_secs_f64();
+    println!("{target}: {DOWNLOAD} bytes in {took:.1?}, {rate:.0} MB/s");
+    Ok(())
+}
+
+fn datagrams(client: &Host, target: SocketAddr) -> Result<()> {
+    let echoed = traffic::echo(client, target, DATAGRAMS, DATAGRAM_MAX, DATAGRAMS_PER_SECOND)?;
+    let rate = echoed.sent as f64 / echoed.took.as_secs_f64();
+    println!("{target}: {} datagrams echoed at {rate:.0}/s", echoed.intact);
+    ensure!(echoed.intact == DATAGRAMS && echoed.strange == 0, "{target}: {echoed:?}");
+    ensure!(rate > 0.8 * f64::from(DATAGRAMS_PER_SECOND), "only {rate:.0} datagrams/s were sent");
+    Ok(())
+}
+
+/// Adds what the appliance knows to a failure.
+fn explained<T>(result: Result<T>, appliance: &Appliance, gateway: &Host) -> Result<T> {
+    result.with_context(|| {
+        let status = appliance.cli(gateway, &["status"]).map(|ran| ran.stdout);
+        format!("status: {}\nlog: {}", status.unwrap_or_default(), appliance.log_tail())
+    })
+}
+
+fn kernel_stood_by(before: KernelCounters, gateway: &Host) -> Result<()> {
+    let after = KernelCounters::read(gateway)?;
+    ensure!(before == after, "the gateway's kernel took part: {before:?}, then {after:?}");
+    Ok(())
+}
+
+/// Requests, a download and datagrams of both families.
+fn everything_arrives(options: LinkOptions) -> Result<()> {
+    let lab = Lab::new("lb_traffic")?;
+    let net = SeedLab::build(&lab, options)?;
+    let appliance = Appliance::start(&net.gateway, &config())?;
+    let status = appliance.json(&net.gateway, &["status"])?;
+    for port in status["ports"].as_array().context("no ports")? {
+        ensure!(port["queues"] == options.queues, "{port} does not serve {options:?}");
+    }
+    let expected = traffic::expected_sha256(DOWNLOAD)?;
+    let before = KernelCounters::read(&net.gateway)?;
+    for (vip, _) in FAMILIES {
+        let run = || {
+            requests(&net.client, address(vip, seed::HTTP)?).context("requests")?;
+            download(&net.client, address(vip, seed::HTTP)?, &expected).context("download")?;
+            datagrams(&net.client, address(vip, seed::ECHO)?).context("datagrams")
+        };
+        explained(run(), &appliance, &net.gateway)?;
+    }
+    kernel_stood_by(before, &net.gateway)
+}
+
+#[test]
+fn everything_arrives_over_one_queue() -> Result<()> {
+    if !has_root("everything_arrives_over_one_queue") {
+        return Ok(());
+    }
+    let _turn = turn();
+    everything_arrives(LinkOptions::default())
+}
+
+#[test]
+fn everything_arrives_over_four_queues() -> Result<()> {
+    if !has_root("everything_arrives_over_four_queues") {
+        return Ok(());
+    }
+    let _turn = turn();
+    everything_arrives(LinkOptions { queues: 4, ..LinkOptions::default() })
+}
+
+#[test]
+fn everything_arrives_over_jumbo_links() -> Result<()> {
+    if !has_root("everything_arrives_over_jumbo_links") {
+        return Ok(());
+    }
+    let _turn = turn();
+    everything_arrives(LinkOptions { mtu: JUMBO, ..LinkOptions::default() })
+}
+
+#[test]
+fn everything_arrives_over_four_queues_of_jumbo_links() -> Result<()> {
+    if !has_root("everything_arrives_over_four_queues_of_jumbo_links") {
+        return Ok(());
+    }
+    let _turn = turn();
+    everything_arrives(LinkOptions { mtu: JUMBO, queues: 4 })
+}
+
+/// Opens all, each with a request of its own; then asks on all before it reads any answer.
+fn converse(target: SocketAddr) -> Result<()> {
+    let mut open = Vec::with_capacity(CONNECTIONS);
+    for n in 0..CONNECTIONS {
+        let first = || {
+            let mut conversation = Conversation::open(target)?;
+            conversation.ask()?;
+            let server = conversation.answer()?;
+            Ok::<_, anyhow::Error>((conversation, server))
+        };
+        open.push(first().with_context(|| format!("connection {n}"))?);
+    }
+    for (n, (conversation, _)) in open.iter_mut().enumerate() {
+        conversation.ask().with_context(|| format!("second request on connection {n}"))?;
+    }
+    for (n, (conversation, server)) in open.iter_mut().enumerate() {
+        let again =
+            conversation.answer().with_context(|| format!("second answer on connection {n}"))?;
+        ensure!(again == *server, "connection {n} began with {server} and went on with {again}");
+    }
+    Ok(())
+}
+
+#[test]
+fn five_hundred_connections_are_open_at_once() -> Result<()> {
+    if !has_root("five_hundred_connections_are_open_at_once") {
+        return Ok(());
+    }
+    let _turn = turn();
+    let lab = Lab::new("lb_500")?;
+    let net = SeedLab::build(&lab, LinkOptions::default())?;
+    let appliance = Appliance::start(&net.gateway, &config())?;
+    let before = KernelCounters::read(&net.gateway)?;
+    for (vip, _) in FAMILIES {
+        let target = address(vip, seed::HTTP)?;
+        let conversed = net.client.enter(|| converse(target))?;
+        explained(conversed, &appliance, &net.gateway)?;
+    }
+    kernel_stood_by(before, &net.gateway)
+}
+
+/// client - gateway - router - server: addresses of both ends of each link.
+const ROUTED_VIPS: [&str; 2] = ["10.1.0.100", "fd00:1::100"];
+const ROUTED_SERVERS: [&str; 2] = ["10.3.0.2", "fd00:3::2"];
+
+struct Routed {
+    client: Host,
+    gateway: Host,
+    _router: Host,
+    _server: Host,
+    _process: Server,
+}
+
+fn routed(lab: &Lab) -> Result<Routed> {
+    let [client, gateway] = [lab.host("client")?, lab.host("gateway")?];
+    let [router, server] = [lab.host("router")?, lab.host("server")?];
+    let options = LinkOptions::default();
+    for (net, left, left_port, right, right_port) in [
+        (1, &client, "ens5", &gateway, "ens5"),
+        (2, &gateway, "ens6", &router, "ens5"),
+        (3, &router, "ens6", &server, "ens5"),
+    ] {
+        lab.link(left, left_port, right, right_port, options)?;
+        for (host, port, end) in [(left, left_port, 1), (right, right_port, 2)] {
+            host.address(port, &format!("10.{net}.0.{end}/24"))?;
+            host.address(port, &format!("fd00:{net}::{end}/64"))?;
+        }
+    }
+    for (host, via) in [(&client, ["10.1.0.2", "fd00:1::2"]), (&server, ["10.3.0.1", "fd00:3::1"])]
+    {
+        via.iter().try_for_each(|via| host.route("default", via))?;
+    }
+    gateway.route("10.3.0.0/24", "10.2.0.2")?;
+    gateway.route("fd00:3::/64", "fd00:2::2")?;
+    gateway.forward()?;
+    router.forward()?;
+    let process = Server::start(&server, &[8_080], &[7_007])?;
+    Ok(Routed { client, gateway, _router: router, _server: server, _process: process })
+}
+
+#[test]
+fn backends_behind_a_router_on_other_ports_are_reached() -> Result<()> {
+    if !has_root("backends_behind_a_router_on_other_ports_are_reached") {
+        return Ok(());
+    }
+    let _turn = turn();
+    let lab = Lab::new("lb_routed")?;
+    let net = routed(&lab)?;
+    let mut config = ports(&["ens5", "ens6"]);
+    for (vip, server) in ROUTED_VIPS.iter().zip(ROUTED_SERVERS) {
+        let both =
+            r#"{ port = 80, target = 8080 }, { port = 53, protocol = "udp", target = 7007 }"#;
+        config += &service(vip, &[server], both);
+    }
+    let appliance = Appliance::start(&net.gateway, &config)?;
+    let before = KernelCounters::read(&net.gateway)?;
+    for vip in ROUTED_VIPS {
+        let run = || {
+            requests(&net.client, address(vip, 80)?).context("requests")?;
+            datagrams(&net.client, address(vip, 53)?).context("datagrams")
+        };
+        explained(run(), &appliance, &net.gateway)?;
+    }
+    kernel_stood_by(before, &net.gateway)
+}
+
+const UPLOAD: u64 = 1_000_000;
+const UPLOAD_PORT: u16 = 9_000;
+const SINK_PORT: u16 = 9_001;
+const LARGE: usize = 4_000;
+
+/// The client and, of its own link's end, the server take 9001 bytes, so that no MSS helps; only
+/// the gateway knows that its link to the server takes 1500.
+fn narrow(lab: &Lab) -> Result<SeedLab> {
+    let net = SeedLab::build(lab, LinkOptions::default())?;
+    let [server, _] = &net.servers;
+    let ends = [(&net.client, "ens5"), (&net.gateway, seed::PORTS[0]), (server, "ens5")];
+    for (host, port) in ends {
+        host.ip(&["link", "set", port, "mtu", &JUMBO.to_string()])?;
+    }
+    Ok(net)
+}
+
+fn narrow_config() -> String {
+    let both = r#"{ port = 9000 }, { port = 9001, protocol = "udp" }"#;
+    let services = FAMILIES.map(|(vip, [server, _])| service(vip, &[server], both));
+    ports(&seed::PORTS) + &services.concat()
+}
+
+/// Sends bytes to `target` and returns what `listener` got.
+fn upload(
+    client: &Host,
+    target: SocketAddr,
+    listener: &TcpListener,
+    bytes: &[u8],
+) -> Result<Vec<u8>> {
+    let send = || {
+        let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(10))
+            .with_context(|| format!("connect to {target}"))?;
+        stream.set_write_timeout(Some(Duration::from_secs(20))).context("set the timeout")?;
+        stream.write_all(bytes).context("send")?;
+        Ok::<_, anyhow::Error>(stream)
+    };
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| client.enter(|| send().map(drop))?);
+        let mut received = Vec::new();
+        let taken = take(listener, &mut received);
+        sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        taken?;
+        Ok(received)
+    })
+}
+
+/// Reads one whole connection; a client that never comes or stalls is an error.
+fn take(listener: &TcpListener, received: &mut Vec<u8>) -> Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+    let mut fds = [PollFd::new(listener, PollFlags::IN)];
+    ensure!(poll(&mut fds, Some(&patience))? > 0, "no connection came");
+    let (mut stream, _) = listener.accept().context("accept")?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).context("set the timeout")?;
+    let ended = stream.read_to_end(received);
+    ended.with_context(|| format!("read after {} bytes", received.len())).map(drop)
+}
+
+#[test]
+fn an_upload_finds_the_mtu_of_the_servers_link() -> Result<()> {
+    if !has_root("an_upload_finds_the_mtu_of_the_servers_link") {
+        return Ok(());
+    }
+    let _turn = turn();
+    let lab = Lab::new("lb_pmtu")?;
+    let net = narrow(&lab)?;
+    let appliance = Appliance::start(&net.gateway, &narrow_config())?;
+    let before = KernelCounters::read(&net.gateway)?;
+    let mut bytes = Vec::new();
+    noise::write(UPLOAD, &mut bytes)?;
+    let listener = net.servers[0].enter(|| TcpListener::bind(("::", UPLOAD_PORT)))??;
+    for (vip, _) in FAMILIES {
+        let target = address(vip, UPLOAD_PORT)?;
+        let received = upload(&net.client, target, &listener, &bytes);
+        let received = explained(received, &appliance, &net.gateway)?;
+        ensure!(received == bytes, "{} of {UPLOAD} bytes arrived, or others", received.len());
+        let route = net.client.ip(&["route", "get", vip])?;
+        ensure!(route.contains("mtu 1500"), "the client was not told the MTU: {route}");
+    }
+    let status = appliance.json(&net.gateway, &["status"])?;
+    ensure!(status["drops"]["too_big"].as_u64() >= Some(2), "{}", status["drops"]);
+    kernel_stood_by(before, &net.gateway)
+}
+
+#[test]
+fn large_datagrams_that_may_be_fragmented_reach_the_server() -> Result<()> {
+    if !has_root("large_datagrams_that_may_be_fragmented_reach_the_server") {
+        return Ok(());
+    }
+    let _turn = turn();
+    let lab = Lab::new("lb_fragments")?;
+    let net = narrow(&lab)?;
+    // Datagrams go without "don't fragment" then.
+    net.client.sysctl("net.ipv4.ip_no_pmtu_disc", "1")?;
+    let appliance = Appliance::start(&net.gateway, &narrow_config())?;
+    let before = KernelCounters::read(&net.gateway)?;
+    let (vip, [server, _]) = FAMILIES[0];
+    let sink = net.servers[0].enter(|| UdpSocket::bind((server, SINK_PORT)))??;
+    sink.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let socket = net.client.enter(|| UdpSocket::bind((seed::CLIENT, 0)))??;
+    let mut buffer = vec![0; 65_536];
+    for n in 0..50 {
+        // Lengths on both sides of what fills its last fragment.
+        let sent = traffic::payload(n, LARGE + n);
+        socket.send_to(&sent, address(vip, SINK_PORT)?)?;
+        let received = sink.recv(&mut buffer).with_context(|| format!("receive datagram {n}"));
+        let length = explained(received, &appliance, &net.gateway)?;
+        ensure!(buffer[..length] == sent, "datagram {n} arrived altered, {length} bytes long");
+    }
+    let fragments =
+        net.servers[0].enter(|| std::fs::read_to_string("/proc/thread-self/net/snmp"))??;
+    ensure!(reassembled(&fragments) == Some(50), "{fragments}");
+    kernel_stood_by(before, &net.gateway)
+}
+
+/// `Ip: ReasmOKs` of `/proc/net/snmp`.
+fn reassembled(snmp: &str) -> Option<u64> {
+    let mut lines = snmp.lines().filter(|line| line.starts_with("Ip:"));
+    let (names, values) = lines.next().zip(lines.next())?;
+    let at = names.split_whitespace().position(|name| name == "ReasmOKs")?;
+    values.split_whitespace().nth(at)?.parse().ok()
+}
