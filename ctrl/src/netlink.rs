@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use self::dump::{Fresh, Kernel, Stale};
 use self::events::{Event, Events};
-use self::neighbour::{Effect, Neighbours};
+use self::neighbour::Neighbours;
 use crate::topology::Topology;
 
 mod address;
@@ -32,9 +32,11 @@ mod route;
 /// Room for events while the control thread is busy: some thousands of them.
 const EVENT_BUFFER: usize = 4 << 20;
 
-/// The kernel does not mark a torn dump of neighbours: when some came or went meanwhile, one that
-/// did not can be missing from it. So they are read again, this much later.
+/// The kernel does not mark a torn dump of neighbours: when some come or go meanwhile, one that
+/// does not can be missing from it. So they are read again, this much later.
 const RECHECK: Duration = Duration::from_secs(1);
+/// Between attempts to read, so that a caller may ask again at once.
+const RETRY: Duration = Duration::from_secs(1);
 
 const GROUPS: [u32; 7] = [
     MulticastGroup::Link as u32,
@@ -75,6 +77,8 @@ pub struct Netlink {
     neighbours_read: bool,
     /// When to read the neighbours once more.
     recheck: Option<Instant>,
+    /// When to read again what could not be read.
+    retry: Option<Instant>,
     overruns: u64,
 }
 
@@ -100,6 +104,7 @@ impl Netlink {
             changed: false,
             neighbours_read: false,
             recheck: None,
+            retry: None,
             overruns: 0,
         };
         // Events that come from here on wait in the sockets; none falls between.
@@ -177,6 +182,10 @@ impl Netlink {
     /// Reads what is stale, or goes on reading.
     async fn read_stale(&mut self) -> Result<()> {
         if self.reading.is_none() && self.stale.any() {
+            if let Some(due) = self.retry {
+                tokio::time::sleep_until(due).await;
+                self.retry = None;
+            }
             let stale = std::mem::take(&mut self.stale);
             self.reading = Some(Box::pin(self.kernel.clone().read(stale)));
         }
@@ -191,6 +200,7 @@ impl Netlink {
             Err(error) => {
                 // It may have been any of the tables.
                 self.stale = Stale::ALL;
+                self.retry = Some(Instant::now() + RETRY);
                 Err(error)
             }
         }
@@ -238,7 +248,7 @@ impl Netlink {
             self.changed |= replace(&mut self.topology.neighbours, self.neighbours.list());
         }
         self.changed |= seen.managed_went;
-        if std::mem::take(&mut self.neighbours_read) && seen.came_or_went {
+        if std::mem::take(&mut self.neighbours_read) && seen.neighbours {
             self.recheck = Some(Instant::now() + RECHECK);
         }
         Ok(())
@@ -256,9 +266,7 @@ impl Kernel {
 struct Seen {
     lost: bool,
     neighbours: bool,
-    /// A neighbour was new, or is gone.
-    came_or_went: bool,
-    /// It was one that has to be installed again, perhaps before the picture ever showed it.
+    /// One went that has to be installed again, perhaps before the picture ever showed it.
     managed_went: bool,
 }
 
@@ -275,12 +283,7 @@ fn apply(
         libc::RTM_NEWNEIGH | libc::RTM_DELNEIGH => {
             seen.neighbours = true;
             match neighbours.apply(kind == libc::RTM_DELNEIGH, payload) {
-                Ok(Effect::Updated) => {}
-                Ok(Effect::Came) => seen.came_or_went = true,
-                Ok(Effect::Went { managed }) => {
-                    seen.came_or_went = true;
-                    seen.managed_went |= managed;
-                }
+                Ok(lost_managed) => seen.managed_went |= lost_managed,
                 Err(_) => stale.neighbours = true,
             }
         }

@@ -1,7 +1,7 @@
 //! Giving up what is only needed to start.
 //!
 //! Capabilities and `no_new_privs` belong to a thread; a new thread starts with its parent's.
-//! So either [`drop_for_this_thread`] runs before any other thread is spawned, or each thread
+//! So either `drop_for_this_thread` runs before any other thread is spawned, or each thread
 //! calls it for itself. What start needs and nobody keeps: `CAP_BPF` and `CAP_PERFMON` (loading
 //! and attaching; map entries are written through descriptors held since then, which Linux from
 //! 5.19 on allows to anyone), `CAP_SYS_ADMIN` (entering a namespace, mounting), `CAP_SYS_RESOURCE`

@@ -1,6 +1,6 @@
 //! What the steering program shall send to our sockets, as plain data. Made by
-//! [`crate::compile`] from the same `Desired` as the tables, written to the maps by
-//! [`crate::steer`].
+//! `crate::compile` from the same `Desired` as the tables, written to the maps by
+//! `crate::steer`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
 //! What the kernel knows of links, addresses, routes and neighbours, as plain data. Filled by
-//! [`crate::netlink`], read by [`crate::compile`]; nothing here does IO.
+//! `crate::netlink`, read by `crate::compile`; nothing here does IO.
 
 use std::net::IpAddr;
 

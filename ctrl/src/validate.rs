@@ -1,5 +1,5 @@
 //! What can be wrong with a `Desired` on any host and from any source. What depends on the host
-//! is found by [`crate::compile`].
+//! is found by `crate::compile`.
 
 /// Which addresses can be what.
 mod address;

@@ -4,6 +4,7 @@
 pub mod entry;
 /// Fingerprint index: hash to entry, bucketed by cache line.
 pub mod index;
+/// Finds the block of a pair and a part of its range.
 mod block_map;
 /// SNAT ports, in blocks, oldest first.
 pub mod ports;

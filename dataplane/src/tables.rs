@@ -1,4 +1,4 @@
-//! What a worker looks up. Control builds a whole [`Tables`], publishes one pointer, and frees it
+//! What a worker looks up. Control builds a whole `Tables`, publishes one pointer, and frees it
 //! after every worker has moved on. Nothing here changes once built.
 
 /// Stable ids with a generation, and the slab that resolves them.

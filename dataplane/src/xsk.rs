@@ -1,5 +1,5 @@
-//! AF_XDP. A [`Frame`] is a linear token: it is made by a pool, filled by a socket, consumed by a
-//! socket or the pool, and never copied. Together with the [`Umem`] that it belongs to it gives
+//! AF_XDP. A `Frame` is a linear token: it is made by a pool, filled by a socket, consumed by a
+//! socket or the pool, and never copied. Together with the `Umem` that it belongs to it gives
 //! access to the bytes of one packet.
 
 /// One packet as a token: a chunk of the UMEM, or a chain of them.

@@ -31,6 +31,8 @@ pub mod curl;
 pub mod traffic;
 /// Frames that no sane host sends, and their sender.
 pub mod garbage;
+/// TCP connections that stay open and go on asking.
+pub mod connections;
 /// Frames seen on an interface.
 pub mod sniffer;
 /// The kernel's own forwarding and reset counters.

@@ -118,7 +118,17 @@ fn everything_arrives(options: LinkOptions) -> Result<()> {
         };
         explained(run(), &appliance, &net.gateway)?;
     }
+    let status = appliance.json(&net.gateway, &["status"])?;
+    let mean = mean_from_servers(&status)?;
+    ensure!(mean > 1_514 || options.mtu < JUMBO, "no jumbo frames came: {mean} bytes each");
     kernel_stood_by(before, &net.gateway)
+}
+
+/// Bytes of a frame from the servers, on average.
+fn mean_from_servers(status: &serde_json::Value) -> Result<u64> {
+    let ports = status["ports"].as_array().context("no ports")?;
+    let sum = |what: &str| ports[1..].iter().filter_map(|port| port[what].as_u64()).sum::<u64>();
+    sum("rx_bytes").checked_div(sum("rx_packets")).context("no packets from servers")
 }
 
 #[test]

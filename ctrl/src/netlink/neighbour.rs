@@ -35,20 +35,6 @@ pub(super) struct Entry {
     pub(super) ours: bool,
 }
 
-/// What an event did to the set of entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// The set is the same.
-    Updated,
-    /// There is one more.
-    Came,
-    /// There is one less.
-    Went {
-        /// It was one that we have asked the kernel to keep resolved.
-        managed: bool,
-    },
-}
-
 /// All entries of the kernel.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours(BTreeMap<Key, Entry>);
@@ -60,22 +46,20 @@ impl Neighbours {
         Self(entries.filter_map(|(key, entry)| Some((key, entry?))).collect())
     }
 
-    /// Applies `RTM_NEWNEIGH` or, if `gone`, `RTM_DELNEIGH`. An error means that the message
+    /// Applies `RTM_NEWNEIGH` or, if `gone`, `RTM_DELNEIGH`, and says whether that took away an
+    /// entry that we have asked the kernel to keep resolved. An error means that the message
     /// could not be read.
-    pub(super) fn apply(&mut self, gone: bool, payload: &[u8]) -> anyhow::Result<Effect> {
+    pub(super) fn apply(&mut self, gone: bool, payload: &[u8]) -> anyhow::Result<bool> {
         let Some((key, entry)) = decode(&NeighbourMessage::parse(payload)?) else {
-            return Ok(Effect::Updated);
+            return Ok(false);
         };
-        Ok(match entry.filter(|_| !gone) {
-            Some(entry) => match self.0.insert(key, entry) {
-                Some(_) => Effect::Updated,
-                None => Effect::Came,
-            },
-            None => match self.0.remove(&key) {
-                Some(lost) => Effect::Went { managed: lost.ours && lost.managed },
-                None => Effect::Updated,
-            },
-        })
+        match entry.filter(|_| !gone) {
+            Some(entry) => {
+                self.0.insert(key, entry);
+                Ok(false)
+            }
+            None => Ok(self.0.remove(&key).is_some_and(|lost| lost.ours && lost.managed)),
+        }
     }
 
     /// Whether one that we have asked the kernel to keep resolved is not among `others`.

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use portreeve::netlink::{Netlink, snapshot};
-use portreeve::topology::{RouteKind, Topology};
+use portreeve::topology::{Neighbour, RouteKind, Topology};
 
 use super::iproute::{self, sorted};
 use super::netns::{PATIENCE, in_netns, ip, quiet_veth_pair, run, until, veth_pair};
@@ -138,9 +138,19 @@ fn neighbours(verb: &str, numbers: std::ops::Range<u16>) -> String {
 
 /// Waits until the picture is what a snapshot shows, with no event made here to help.
 async fn agree(netlink: &mut Netlink) {
-    while *netlink.topology() != snapshot().await.unwrap() {
-        let changed = tokio::time::timeout(PATIENCE, netlink.changed()).await;
-        changed.expect("a difference that no change follows").unwrap();
+    loop {
+        let fresh = snapshot().await.unwrap();
+        if *netlink.topology() == fresh {
+            return;
+        }
+        if tokio::time::timeout(PATIENCE, netlink.changed()).await.is_err() {
+            let missing = |of: &[Neighbour], from: &[Neighbour]| -> Vec<Neighbour> {
+                of.iter().filter(|entry| !from.contains(entry)).cloned().collect()
+            };
+            let (theirs, ours) = (&fresh.neighbours, &netlink.topology().neighbours);
+            let (unseen, outlived) = (missing(theirs, ours), missing(ours, theirs));
+            panic!("no change follows: unseen {unseen:?}, outlived {outlived:?}");
+        }
     }
 }
 

@@ -22,7 +22,8 @@ pub fn finish(frame: &mut [u8]) {
 pub fn is_right(frame: &[u8]) -> bool {
     transport(frame).is_none_or(|(ip, field)| {
         let end = ip.l3 + usize::from(ip.len);
-        let none = ip.dst.family() == Family::V4 && frame[field..field + 2] == [0, 0] && is_udp(&ip);
+        let none =
+            ip.dst.family() == Family::V4 && frame[field..field + 2] == [0, 0] && is_udp(&ip);
         none || fold(pseudo(&ip, ip.l4 - ip.l3) + sum(&frame[ip.l4..end])) == 0xffff
     })
 }

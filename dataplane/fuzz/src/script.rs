@@ -32,11 +32,8 @@ pub fn steps(mut input: &[u8]) -> impl Iterator<Item = Step<'_>> {
         let len = usize::from(u16::from_le_bytes([low, high])).min(rest.len());
         let (bytes, rest) = rest.split_at(len);
         input = rest;
-        let step = |decoded| Step {
-            port: usize::from(what & 1),
-            finish: what & 2 != 0,
-            what: decoded,
-        };
+        let step =
+            |decoded| Step { port: usize::from(what & 1), finish: what & 2 != 0, what: decoded };
         Some(step(match what >> 2 & 3 {
             2 => What::Answer(bytes),
             3 => What::Change(bytes.first().copied().unwrap_or(0)),

@@ -5,8 +5,7 @@ use crate::checksum;
 use crate::world::*;
 
 /// Our addresses: nothing leaves from any other, the clients' own least of all.
-const OURS: [&str; 8] =
-    [VIP, VIP6, SNAT, SNAT6, PORT_ADDRESS, "10.1.0.254", "fd00::1", "fd01::fe"];
+const OURS: [&str; 8] = [VIP, VIP6, SNAT, SNAT6, PORT_ADDRESS, "10.1.0.254", "fd00::1", "fd01::fe"];
 
 /// What leaves can be read again, comes from us, and has right checksums. Those of TCP and UDP
 /// are updated, so they are only as right as `checksums_came_right` says.

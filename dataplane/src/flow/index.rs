@@ -4,8 +4,10 @@
 
 /// Slots of one bucket: 8 slots of 8 bytes fill a cache line.
 const SLOTS: usize = 8;
-/// Share of slots that may be filled: two choices of eight fill further than this.
+/// Share of slots that may be filled: two choices of eight with one displacement fill further.
 const LOAD_PERCENT: usize = 80;
+/// Buckets besides, so that chance weighs less in a small index.
+const SPARE: usize = 4;
 const EMPTY: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy)]
@@ -45,20 +47,28 @@ impl Index {
     }
 
     fn buckets_for(entries: usize) -> usize {
-        (entries * 100).div_ceil(LOAD_PERCENT * SLOTS).max(2)
+        (entries * 100).div_ceil(LOAD_PERCENT * SLOTS) + SPARE
     }
 
     #[inline]
     fn place(&self, hash: u64) -> Place {
-        // Multiply-shift maps 32 bits onto any number of buckets without a division.
-        let range = self.buckets.len() as u64;
-        let low = hash & 0xffff_ffff;
-        let high = hash >> 32;
-        let first = (low * range >> 32) as usize;
-        // The second choice is mixed from the fingerprint, so both can be told from the hash.
-        let other = high.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let second = (((low ^ other) & 0xffff_ffff) * range >> 32) as usize;
-        Place { buckets: [first, second], fingerprint: high as u32 }
+        let fingerprint = (hash >> 32) as u32;
+        let first = self.reduce(hash as u32);
+        Place { buckets: [first, self.other(first, fingerprint)], fingerprint }
+    }
+
+    /// Maps 32 bits onto any number of buckets without a division.
+    #[inline]
+    fn reduce(&self, bits: u32) -> usize {
+        ((u64::from(bits) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    /// The second bucket of a fingerprint that stands in `bucket`. Both buckets add up to a number
+    /// that depends on the fingerprint alone, so the way back is the same.
+    #[inline]
+    fn other(&self, bucket: usize, fingerprint: u32) -> usize {
+        let sum = self.reduce(fingerprint.wrapping_mul(0x9e37_79b9));
+        if sum >= bucket { sum - bucket } else { sum + self.buckets.len() - bucket }
     }
 
     /// The entry with this hash for which `is_it` holds.
@@ -75,20 +85,33 @@ impl Index {
         })
     }
 
-    /// Notes that `entry` has this hash, in the emptier of its two buckets. Returns whether there
-    /// was room.
+    /// Notes that `entry` has this hash, in the emptier of its two buckets; when both are full,
+    /// one of those that stand there moves to its other bucket. Returns whether there was room.
     pub(super) fn insert(&mut self, hash: u64, entry: u32) -> bool {
         let place = self.place(hash);
-        let room = place.buckets.map(|b| self.free_slots(b));
-        let bucket = place.buckets[usize::from(room[1] > room[0])];
-        let slot = self.buckets[bucket].0.iter_mut().find(|slot| slot.entry == EMPTY);
-        match slot {
-            Some(slot) => {
-                *slot = Slot { fingerprint: place.fingerprint, entry };
-                true
+        let room = place.buckets.map(|bucket| self.free_slots(bucket));
+        let emptier = place.buckets[usize::from(room[1] > room[0])];
+        let slot = Slot { fingerprint: place.fingerprint, entry };
+        self.put(emptier, slot)
+            || place.buckets.into_iter().any(|bucket| self.displace(bucket) && self.put(bucket, slot))
+    }
+
+    fn put(&mut self, bucket: usize, new: Slot) -> bool {
+        let free = self.buckets[bucket].0.iter_mut().find(|slot| slot.entry == EMPTY);
+        free.map(|slot| *slot = new).is_some()
+    }
+
+    /// Moves one slot of a full bucket to its other bucket. Returns whether one could move.
+    fn displace(&mut self, bucket: usize) -> bool {
+        (0..SLOTS).any(|at| {
+            let slot = self.buckets[bucket].0[at];
+            let other = self.other(bucket, slot.fingerprint);
+            let moved = other != bucket && self.put(other, slot);
+            if moved {
+                self.buckets[bucket].0[at].entry = EMPTY;
             }
-            None => false,
-        }
+            moved
+        })
     }
 
     fn free_slots(&self, bucket: usize) -> usize {
@@ -122,7 +145,7 @@ mod tests {
 
     #[test]
     fn holds_all_the_entries_that_it_was_made_for() {
-        for entries in [16_usize, 1_000, 100_000] {
+        for entries in [16_usize, 1_000, 100_000, 1_000_000] {
             let mut index = Index::new(entries);
             let refused = (0..entries as u32).filter(|n| !index.insert(mix(u64::from(*n)), *n));
             assert_eq!(refused.count(), 0, "{entries} entries");

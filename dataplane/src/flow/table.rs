@@ -336,10 +336,10 @@ impl FlowTable {
     /// Half-open flows hold at most half of a pair's ports.
     fn enforce_pair_quota(&mut self, pair: PairRef, ports: Range) {
         let ends = &self.pairs.get(pair).half_open;
-        if ends.count() * 2 >= ports.ports().max(2) {
-            if let Some(oldest) = self.half_open.oldest_of(ends) {
-                self.evict(oldest);
-            }
+        if ends.count() * 2 >= ports.ports().max(2)
+            && let Some(oldest) = self.half_open.oldest_of(ends)
+        {
+            self.evict(oldest);
         }
     }
 

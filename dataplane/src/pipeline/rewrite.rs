@@ -1,10 +1,16 @@
 //! The plan onto bytes. One arm for each plan, one file for each kind of packet that we write.
 
+/// A ping into its answer.
 mod echo;
+/// A packet into pieces that fit.
 mod fragment;
+/// A packet into the ICMP error that quotes it.
 mod icmp_error;
+/// ARP and NDP answers, and announcements.
 pub mod neighbour;
+/// A TCP packet into RST, for its sender or for the other end.
 mod reset;
+/// New addresses, ports and checksums.
 mod translate;
 
 use super::context::{Ctx, Memory};

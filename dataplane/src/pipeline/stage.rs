@@ -1,8 +1,11 @@
 //! Service and flow state to a plan for this packet: the only step that changes flow state.
 //! Everything that can fail is checked before it does.
 
+/// Where a packet goes next.
 mod hop;
+/// From a backend to the client of its flow.
 mod reply;
+/// From a client to the backend of its flow, or of a new one.
 mod service;
 
 use super::classify::Subject;
@@ -61,19 +64,17 @@ fn refuse_transport(ip: Ip, transport: Transport, reason: DropReason) -> Result<
     }
 }
 
-/// Whether a packet can go on to a hop with this MTU, whole or in pieces.
+/// Why a packet cannot go on to a hop with this MTU, neither whole nor in pieces.
 #[inline]
-fn passable(ctx: &Ctx<'_>, ip: &Ip, mtu: u16) -> Result<(), Plan> {
+fn obstacle(ctx: &Ctx<'_>, ip: &Ip, mtu: u16) -> Option<Plan> {
     if ip.ttl <= 1 {
         // A port without an address of the family answers from the address that was asked.
         let from = ctx.tables.port(ctx.port).address(ip.family()).unwrap_or(ip.dst);
         let refusal = Refusal::TimeExceeded { from };
-        return Err(Plan::Refuse(*ip, DropReason::TtlExceeded, refusal));
+        return Some(Plan::Refuse(*ip, DropReason::TtlExceeded, refusal));
     }
-    if ip.len > mtu && !ip.may_fragment {
-        return Err(Plan::Refuse(*ip, DropReason::TooBig, Refusal::TooBig { mtu }));
-    }
-    Ok(())
+    let too_big = ip.len > mtu && !ip.may_fragment;
+    too_big.then_some(Plan::Refuse(*ip, DropReason::TooBig, Refusal::TooBig { mtu }))
 }
 
 #[inline]

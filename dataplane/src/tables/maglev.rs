@@ -1,11 +1,16 @@
 //! Maglev, bit-compatible with Cilium's: same seed, size and members give the same table on every
 //! gateway and on every Cilium node, so a flow keeps its backend when its VIP moves.
 
+/// Slots, filled in turns.
 mod fill;
+/// The rules once more, written for reading.
 #[cfg(test)]
 mod model;
+/// MurmurHash3, the 128-bit one.
 mod murmur3;
+/// The order in which a backend wants slots.
 mod permutation;
+/// Whose turn it is, by weight.
 mod turns;
 
 use super::flow_hash::HashSeeds;

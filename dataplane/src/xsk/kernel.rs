@@ -1,5 +1,5 @@
 //! The kernel behind the rings. xsk-rs does the set-up and the ring arithmetic; this module turns
-//! its copyable descriptors into [`Frame`]s, which exist once.
+//! its copyable descriptors into `Frame`s, which exist once.
 
 use std::io;
 use std::num::NonZeroU32;

@@ -1,5 +1,5 @@
 //! A ring pair without a kernel: real strides, fill order and delayed completions. A test or
-//! benchmark plays the network through [`SimSocket::inject`] and [`SimSocket::take_sent`].
+//! benchmark plays the network through `SimSocket::inject` and `SimSocket::take_sent`.
 
 use std::collections::VecDeque;
 use std::io;

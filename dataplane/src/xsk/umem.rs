@@ -112,7 +112,6 @@ impl Umem {
     /// # Safety
     /// The caller holds the only frame with this chunk, mutably, for `'a`.
     #[inline]
-    #[expect(clippy::mut_from_ref, reason = "exclusive access is proven by the caller's frame")]
     unsafe fn chunk<'a>(&self, index: u32) -> &'a mut [u8] {
         assert!(index < self.layout.count, "a chunk lies in its UMEM");
         let offset = index as usize * self.layout.stride + XDP_HEADROOM;

@@ -1,7 +1,7 @@
 use super::super::context::Ctx;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
-use super::{end_flow, hop, passable, refuse_transport, send_on};
+use super::{end_flow, hop, obstacle, refuse_transport, send_on};
 use crate::drop_reason::DropReason;
 use crate::flow::ReverseKey;
 use crate::flow::pair::PairKey;
@@ -37,7 +37,7 @@ pub(super) fn to_client(
     if gone {
         return end_flow(ctx, ip, transport, place, Some(translate));
     }
-    if let Err(refusal) = passable(ctx, &ip, mtu) {
+    if let Some(refusal) = obstacle(ctx, &ip, mtu) {
         return Ok(refusal);
     }
     ctx.flows.observe(place, Direction::Reverse, transport.flags, ctx.now);

@@ -1,7 +1,7 @@
 use super::super::context::Ctx;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
-use super::{end_flow, hop, passable, refuse_transport, send_on};
+use super::{end_flow, hop, obstacle, refuse_transport, send_on};
 use crate::addr::Proto;
 use crate::drop_reason::DropReason;
 use crate::flow::ports::Range;
@@ -72,7 +72,7 @@ fn on_flow(
     };
     match onward {
         Some((translate, mtu)) if alive && !reopened => {
-            if let Err(refusal) = passable(ctx, &ip, mtu) {
+            if let Some(refusal) = obstacle(ctx, &ip, mtu) {
                 return Ok(Some(refusal));
             }
             ctx.flows.observe(place, Direction::Forward, transport.flags, ctx.now);
@@ -101,7 +101,7 @@ fn new_flow(
         return refuse_transport(ip, transport, DropReason::NoBackend);
     };
     let (next, mtu) = hop::next(ctx, backend.hop)?;
-    if let Err(refusal) = passable(ctx, &ip, mtu) {
+    if let Some(refusal) = obstacle(ctx, &ip, mtu) {
         return Ok(refusal);
     }
     let (place, src_addr) = insert(ctx, service, transport, key, (id, backend))?;
