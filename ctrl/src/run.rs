@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::api;
@@ -35,10 +34,9 @@ use crate::privileges::{self, Role};
 use crate::problem::{self, Problem};
 use crate::source;
 use crate::steer::{self, Steer};
-use crate::watch::ConfigWatch;
 use announce::Announcements;
 use engine::Engine;
-use event::{Event, Sources};
+use event::{Event, Outside, Sources};
 use hops::HopRequests;
 use queries::Query;
 
@@ -65,6 +63,15 @@ const USUAL_BPFFS: &str = "/sys/fs/bpf";
 /// Whatever keeps the gateway from starting, with the object that it is about.
 pub fn run(options: &Options) -> Result<()> {
     let began = now();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("make the control thread's runtime")?;
+    // Before the file is read: what happens to it from here on, or is asked of us, is not lost.
+    let outside = {
+        let _entered = runtime.enter();
+        Outside::listen(&options.config)?
+    };
     let text = read(&options.config)?;
     let file = options.config.display().to_string();
     let loaded =
@@ -78,13 +85,9 @@ pub fn run(options: &Options) -> Result<()> {
     if let Err(error) = privileges::raise_memlock() {
         tracing::debug!("{error:#}");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("make the control thread's runtime")?;
     runtime.block_on(async {
         let mut gateway = Gateway::start(options, desired, text, began).await?;
-        gateway.serve().await
+        gateway.serve(outside).await
     })
 }
 
@@ -158,7 +161,8 @@ impl Gateway {
         let compiled = compiler
             .compile(&desired, netlink.topology(), began.elapsed())
             .map_err(|problems| refused(&problems, Some(&text)))?;
-        refuse_conflicts(&desired, &compiled).map_err(|problems| refused(&problems, Some(&text)))?;
+        refuse_conflicts(&desired, &compiled)
+            .map_err(|problems| refused(&problems, Some(&text)))?;
         let hops = HopRequests::default();
         let mut steer = load_steering(&desired, &netlink)?;
         let engine = Engine::start(&desired, &compiled, &netlink, &mut steer, hops.asker())?;
@@ -195,19 +199,12 @@ impl Gateway {
     }
 
     /// The loop. Every arm is one event; nothing else changes anything.
-    async fn serve(&mut self) -> Result<()> {
-        let mut watch = ConfigWatch::new(&self.config).context("watch the configuration file")?;
-        let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
-        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    async fn serve(&mut self, mut outside: Outside) -> Result<()> {
         let mut refresh = tokio::time::interval(hops::REFRESH);
         loop {
             let sources = Sources {
                 netlink: &mut self.netlink,
-                watch: &mut watch,
-                hangup: &mut hangup,
-                terminate: &mut terminate,
-                interrupt: &mut interrupt,
+                outside: &mut outside,
                 refresh: &mut refresh,
                 queries: &mut self.queries,
                 ended: self.engine.ended(),

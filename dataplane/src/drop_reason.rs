@@ -89,6 +89,10 @@ drop_reasons! {
     NotAnnounced = "not_announced",
     /// An ARP or NDP message that asks for nothing.
     NeighbourOther = "neighbour_other",
+    /// More ARP or NDP questions than we answer in a second.
+    NeighbourLimited = "neighbour_limited",
+    /// A frame to another station's MAC: a switch floods, or the port is promiscuous.
+    OtherHost = "other_host",
 }
 
 #[cfg(test)]

@@ -18,8 +18,11 @@ pub const WAITING_PER_HOP: usize = 16;
 pub const WAITING_MAX: usize = 256;
 /// Time a frame waits for its next hop, in milliseconds.
 pub const WAITING_MS: u32 = 1_000;
-/// Answers of our own (RST, unreachable, too-big, time exceeded) per second and worker.
-pub const ANSWERS_PER_SECOND: u32 = 1_000;
+/// Refusals (RST, unreachable, too-big, time exceeded) per second and worker.
+pub const REFUSALS_PER_SECOND: u32 = 1_000;
+/// ARP and NDP answers per second and worker: many more, since after a takeover a whole link asks
+/// at once.
+pub const NEIGHBOUR_ANSWERS_PER_SECOND: u32 = 10_000;
 /// Flow entries that the expiry sweep looks at after each burst.
 pub const SWEEP_STEP: usize = 32;
 

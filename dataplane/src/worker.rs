@@ -15,7 +15,7 @@ use crate::addr::Classes;
 use crate::counters::Counters;
 use crate::drop_reason::DropReason;
 use crate::flow::{FlowTable, FlowTableConfig};
-use crate::limits::{ANSWERS_PER_SECOND, SWEEP_STEP};
+use crate::limits::{NEIGHBOUR_ANSWERS_PER_SECOND, REFUSALS_PER_SECOND, SWEEP_STEP};
 use crate::pipeline::context::EXTRA_MAX;
 use crate::pipeline::limiter::Limiter;
 use crate::pipeline::tx::{AskHop, Lane, Tx};
@@ -70,7 +70,8 @@ pub struct Worker<S> {
     idle: Idle,
     flows: FlowTable,
     waiting: Waiting,
-    limiter: Limiter,
+    refusals: Limiter,
+    neighbour_answers: Limiter,
     extra: ArrayVec<(Frame, Next), EXTRA_MAX>,
     burst: Burst,
     ident: u16,
@@ -109,7 +110,8 @@ impl<S: Socket> Worker<S> {
             idle: setup.idle,
             flows: FlowTable::new(setup.flows),
             waiting: Waiting::default(),
-            limiter: Limiter::new(ANSWERS_PER_SECOND, now),
+            refusals: Limiter::new(REFUSALS_PER_SECOND, now),
+            neighbour_answers: Limiter::new(NEIGHBOUR_ANSWERS_PER_SECOND, now),
             extra: ArrayVec::new(),
             burst: Burst::new(),
             ident: 0,
@@ -178,6 +180,8 @@ impl<S: Socket> Worker<S> {
         socket.complete(&mut self.pool);
         let too_long = socket.receive(&mut self.burst, &mut self.pool);
         if self.burst.is_empty() && too_long == 0 {
+            // Frames may have come home since the last refill found the pool empty.
+            socket.refill(&mut self.pool);
             return false;
         }
         for _ in 0..too_long {
@@ -205,7 +209,8 @@ impl<S: Socket> Worker<S> {
             port: self.lanes[lane].port,
             now,
             classes: Classes::ONE,
-            limiter: &mut self.limiter,
+            refusals: &mut self.refusals,
+            neighbour_answers: &mut self.neighbour_answers,
             ident: &mut self.ident,
         };
         let mut memory = Memory { umem: &self.umem, pool: &mut self.pool, extra: &mut self.extra };

@@ -152,6 +152,20 @@ fn established_flows_are_never_evicted_and_the_oldest_half_open_goes_first() {
 }
 
 #[test]
+fn a_flood_of_datagrams_takes_no_place_from_flows_that_were_answered() {
+    let mut table = table(100);
+    let answered: Vec<_> = (0..40).map(|i| new_flow(i, 1, Proto::Udp)).collect();
+    for new in &answered {
+        let place = table.insert(new, Tick(0)).unwrap();
+        table.observe(place, Direction::Reverse, Flags::default(), Tick(0));
+    }
+    for client in 1000..11_000 {
+        table.insert(&new_flow(client, 2, Proto::Udp), Tick(0)).unwrap();
+    }
+    assert!(answered.iter().all(|new| table.find_forward(&new.key).is_some()));
+}
+
+#[test]
 fn half_open_flows_hold_at_most_half_of_a_pairs_ports() {
     let mut table = table(4096);
     for client in 0..1000 {
@@ -182,7 +196,8 @@ fn each_backend_gives_a_whole_port_range() {
     for backend in 1..=3_u8 {
         for client in 0..ports {
             let client = u32::from(backend) * 10_000 + client;
-            table.insert(&new_flow(client, backend, Proto::Udp), Tick(0)).unwrap();
+            let place = table.insert(&new_flow(client, backend, Proto::Udp), Tick(0)).unwrap();
+            table.observe(place, Direction::Reverse, Flags::default(), Tick(0));
         }
         let one_more = new_flow(1_000_000 + u32::from(backend), backend, Proto::Udp);
         assert_eq!(table.insert(&one_more, Tick(0)), Err(DropReason::PortsExhausted));

@@ -253,14 +253,36 @@ fn an_unknown_port_and_a_service_without_backends_refuse() {
     }
 }
 
+/// Sends `packet` so often at once and checks that no more than the rate was answered: a full
+/// bucket, and what flowed in meanwhile.
+fn assert_limited(packet: &[u8], times: u64, rate: u64, reason: DropReason) -> World {
+    let mut world = World::new();
+    #[expect(clippy::disallowed_methods, reason = "the bucket fills by the clock")]
+    let began = std::time::Instant::now();
+    let answered: u64 = (0..times).map(|_| world.send(0, packet).len() as u64).sum();
+    let gained = (began.elapsed().as_millis() as u64 + 1) * rate / 1000;
+    assert!(answered >= rate.min(times) && answered <= rate + gained, "{answered}");
+    assert_eq!(world.counters.answers_limited.get(), times - answered);
+    assert!(world.drops(reason) >= times - answered);
+    world.assert_conserved();
+    world
+}
+
 #[test]
 fn our_own_answers_are_limited() {
-    let mut world = World::new();
     let packet = tcp(0, (CLIENT, 4000), (VIP, 82), "S", b"");
-    let answered: usize = (0..1500).map(|_| world.send(0, &packet).len()).sum();
-    assert!((1000..1100).contains(&answered), "{answered}");
-    assert_eq!(world.drops(DropReason::UnknownPort), 1500);
-    assert!(world.counters.answers_limited.get() > 0);
+    let world = assert_limited(&packet, 3000, 1000, DropReason::UnknownPort);
+    assert_eq!(world.drops(DropReason::UnknownPort), 3000, "answered or not");
+    assert_limited(&arp(CLIENT, VIP, 1), 20_000, 10_000, DropReason::NeighbourLimited);
+}
+
+#[test]
+fn a_frame_to_another_station_is_left_alone() {
+    let mut world = World::new();
+    let mut packet = tcp(0, (CLIENT, 4000), (VIP, 80), "S", b"");
+    packet[..6].copy_from_slice(&[2, 9, 9, 9, 9, 9]);
+    assert!(world.send(0, &packet).is_empty());
+    assert_eq!(world.drops(DropReason::OtherHost), 1);
 }
 
 #[test]
@@ -459,4 +481,35 @@ fn truncation_at_every_length_is_a_drop_or_a_forward_but_never_a_panic() {
         }
         world.assert_conserved();
     }
+}
+
+#[test]
+fn control_can_announce_and_ask() {
+    use portreeve_dataplane::tables::PortId;
+    use portreeve_dataplane::worker::command::{Command, ListFlows};
+    let mut world = World::new();
+    let syn = open(&mut world, (CLIENT, 4000), VIP);
+    for text in [VIP, VIP6] {
+        let (addr, port) = (addr(text), PortId(0));
+        world.commands.send(Command::Announce { addr, port }).unwrap();
+    }
+    let (tell, told) = std::sync::mpsc::channel();
+    let reply = Box::new(move |flows, next| tell.send((flows, next)).unwrap());
+    let list = ListFlows { cursor: 0, places: 8, buffer: Vec::with_capacity(8), reply };
+    world.commands.send(Command::ListFlows(list)).unwrap();
+    let sent = world.turn();
+    let [(0, arp), (0, advert)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((&arp[..6], &arp[20..22]), (&[0xff; 6][..], &[0, 1][..]), "a broadcast request");
+    assert_eq!(
+        (&arp[28..32], &arp[38..42]),
+        (&addr(VIP).v4_octets()[..], &addr(VIP).v4_octets()[..])
+    );
+    let seen = read(advert);
+    assert_eq!((seen.src, seen.dst, seen.ttl), (addr(VIP6), addr("ff02::1"), 255));
+    let (flows, None) = told.try_recv().unwrap() else { panic!("one part is enough") };
+    assert_eq!(flows.len(), 1);
+    assert_eq!(flows[0].client, (addr(CLIENT), 4000));
+    assert_eq!(flows[0].vip, Some((addr(VIP), 80)));
+    assert_eq!(flows[0].backend, (syn.dst, 8080));
+    assert_eq!(flows[0].snat, (Some(addr(SNAT)), tcp_of(&syn).0));
 }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -255,10 +257,10 @@ fn soak(
             scope.spawn(move || pour(&server, from_server, FROM_SERVER, time)),
         ];
         let watcher = scope.spawn(|| watch(net, appliance, conversation, &over));
-        let sent = sides.map(|side| side.join().map_err(std::panic::resume_unwind::<()>));
+        let sent = sides.map(ScopedJoinHandle::join);
         over.store(true, Ordering::Release);
-        let watched = watcher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let [client, server] = sent.map(|sent| sent.unwrap_or_else(|()| unreachable!()));
+        let [client, server] = sent.map(|sent| sent.unwrap_or_else(|panic| resume_unwind(panic)));
+        let watched = watcher.join().unwrap_or_else(|panic| resume_unwind(panic));
         Ok(([client?, server?], watched?))
     })
 }

@@ -1,7 +1,8 @@
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use tokio::signal::unix::Signal;
+use anyhow::{Context, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Interval, sleep_until};
 
@@ -35,14 +36,31 @@ pub enum Event {
     Terminate,
 }
 
+/// What the operator asks of us: by signals, and by a change of the configuration file.
+pub struct Outside {
+    watch: ConfigWatch,
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Outside {
+    /// Begins to listen, inside the context of a runtime.
+    pub(super) fn listen(config: &Path) -> Result<Self> {
+        Ok(Self {
+            watch: ConfigWatch::new(config).context("watch the configuration file")?,
+            hangup: signal(SignalKind::hangup()).context("listen for SIGHUP")?,
+            terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
+        })
+    }
+}
+
 /// Where events come from. All waits are cancellation-safe: nothing is lost when another one
 /// comes first.
 pub struct Sources<'a> {
     pub(super) netlink: &'a mut Netlink,
-    pub(super) watch: &'a mut ConfigWatch,
-    pub(super) hangup: &'a mut Signal,
-    pub(super) terminate: &'a mut Signal,
-    pub(super) interrupt: &'a mut Signal,
+    pub(super) outside: &'a mut Outside,
     pub(super) refresh: &'a mut Interval,
     pub(super) queries: &'a mut mpsc::Receiver<Query>,
     pub(super) ended: &'a Notify,
@@ -58,8 +76,8 @@ impl Sources<'_> {
         let removal = self.recompile.map(|at| self.began + at);
         let event = tokio::select! {
             biased;
-            _ = self.terminate.recv() => Event::Terminate,
-            _ = self.interrupt.recv() => Event::Terminate,
+            _ = self.outside.terminate.recv() => Event::Terminate,
+            _ = self.outside.interrupt.recv() => Event::Terminate,
             () = self.ended.notified() => Event::WorkerEnded,
             () = self.hops.asked() => Event::HopsAsked,
             changed = self.netlink.changed() => {
@@ -69,8 +87,8 @@ impl Sources<'_> {
                 Event::Topology
             }
             () = at(self.announcements.next_due()) => Event::AnnounceDue,
-            _ = self.hangup.recv() => Event::Hangup,
-            changed = self.watch.changed() => {
+            _ = self.outside.hangup.recv() => Event::Hangup,
+            changed = self.outside.watch.changed() => {
                 if let Err(error) = changed {
                     tracing::error!("{error:#}");
                 }

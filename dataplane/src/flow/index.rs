@@ -93,7 +93,10 @@ impl Index {
         let emptier = place.buckets[usize::from(room[1] > room[0])];
         let slot = Slot { fingerprint: place.fingerprint, entry };
         self.put(emptier, slot)
-            || place.buckets.into_iter().any(|bucket| self.displace(bucket) && self.put(bucket, slot))
+            || place
+                .buckets
+                .into_iter()
+                .any(|bucket| self.displace(bucket) && self.put(bucket, slot))
     }
 
     fn put(&mut self, bucket: usize, new: Slot) -> bool {

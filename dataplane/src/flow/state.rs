@@ -5,7 +5,10 @@ use crate::wire::tcp::Flags;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// UDP: there are no states.
+    /// UDP: the backend has not answered yet. Counts as half-open, or a flood of datagrams from
+    /// made-up sources would take every place.
+    UdpUnreplied,
+    /// UDP: both sides have spoken.
     Udp,
     /// TCP: the client's SYN was seen.
     SynSent,
@@ -35,8 +38,10 @@ impl State {
     #[inline]
     #[must_use]
     pub const fn after(self, direction: Direction, flags: Flags) -> Self {
-        if matches!(self, Self::Udp) {
-            return self;
+        match (self, direction) {
+            (Self::UdpUnreplied, Direction::Reverse) => return Self::Udp,
+            (Self::Udp | Self::UdpUnreplied, _) => return self,
+            _ => {}
         }
         if flags.any(Flags::RST) {
             return Self::Closed;
@@ -58,11 +63,11 @@ impl State {
         }
     }
 
-    /// Whether the handshake is not finished.
+    /// Whether only one side has shown that it wants this flow.
     #[inline]
     #[must_use]
     pub const fn is_half_open(self) -> bool {
-        matches!(self, Self::SynSent | Self::SynReceived)
+        matches!(self, Self::SynSent | Self::SynReceived | Self::UdpUnreplied)
     }
 
     /// How long the flow is kept when silent, in milliseconds.
@@ -70,7 +75,7 @@ impl State {
     #[must_use]
     pub const fn timeout(self, timeouts: &Timeouts) -> u32 {
         match self {
-            Self::Udp => timeouts.udp,
+            Self::UdpUnreplied | Self::Udp => timeouts.udp,
             Self::SynSent | Self::SynReceived => timeouts.tcp_syn,
             Self::Established | Self::ClientClosed | Self::BackendClosed => {
                 timeouts.tcp_established
@@ -83,6 +88,7 @@ impl State {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::UdpUnreplied => "udp_unreplied",
             Self::Udp => "udp",
             Self::SynSent => "syn_sent",
             Self::SynReceived => "syn_received",
@@ -140,7 +146,11 @@ mod tests {
     }
 
     #[test]
-    fn udp_stays_udp() {
+    fn udp_is_half_open_until_the_backend_answers() {
+        let new = State::UdpUnreplied;
+        assert_eq!(new.after(Forward, Flags::default()), new);
+        assert!(new.is_half_open());
+        assert_eq!(new.after(Reverse, Flags::default()), State::Udp);
         assert_eq!(State::Udp.after(Forward, Flags(0xff)), State::Udp);
     }
 }

@@ -234,7 +234,7 @@ impl FlowTable {
     pub fn insert(&mut self, new: &NewFlow, now: Tick) -> Result<FlowRef, DropReason> {
         let state = match new.proto {
             Proto::Tcp => State::SynSent,
-            Proto::Udp => State::Udp,
+            Proto::Udp => State::UdpUnreplied,
         };
         self.make_room(state)?;
         let pair = self.open_pair(new)?;

@@ -34,6 +34,9 @@ pub fn classify<'t>(
     port: PortId,
     packet: &Packet,
 ) -> Result<Subject<'t>, DropReason> {
+    if packet.to_us_alone() && packet.to != tables.port(port).mac {
+        return Err(DropReason::OtherHost);
+    }
     let ip = match packet.body {
         Body::Ip(ip) => ip,
         Body::Arp(arp) => {

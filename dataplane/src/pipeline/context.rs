@@ -27,8 +27,10 @@ pub struct Ctx<'a> {
     pub now: Tick,
     /// How many workers share the flows.
     pub classes: Classes,
-    /// How often we may still speak up.
-    pub limiter: &'a mut Limiter,
+    /// How often we may still refuse.
+    pub refusals: &'a mut Limiter,
+    /// How often we may still answer ARP and NDP.
+    pub neighbour_answers: &'a mut Limiter,
     /// Next identification for fragments of our making.
     pub ident: &'a mut u16,
 }

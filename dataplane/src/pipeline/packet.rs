@@ -7,10 +7,19 @@ use crate::wire::tcp::Flags;
 pub struct Packet {
     /// Source MAC: who on the link sent it to us, and so where our own answers go.
     pub from: Mac,
-    /// Sent to us alone, not to a group: only then may it be answered with an error.
-    pub to_us_alone: bool,
+    /// Destination MAC.
+    pub to: Mac,
     /// What it carries.
     pub body: Body,
+}
+
+impl Packet {
+    /// Sent to one station, not to a group: only then may it be answered with an error.
+    #[inline]
+    #[must_use]
+    pub const fn to_us_alone(&self) -> bool {
+        self.to.0[0] & 1 == 0
+    }
 }
 
 /// What an Ethernet frame carries.

@@ -26,7 +26,7 @@ pub fn parse(bytes: &[u8], total: usize) -> Result<Packet, DropReason> {
     if header.src[0] & 1 == 1 {
         return Err(DropReason::Malformed);
     }
-    Ok(Packet { from: Mac(header.src), to_us_alone: header.dst[0] & 1 == 0, body })
+    Ok(Packet { from: Mac(header.src), to: Mac(header.dst), body })
 }
 
 fn header<T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned>(

@@ -38,20 +38,28 @@ pub fn stage(ctx: &mut Ctx<'_>, packet: &Packet, subject: Subject<'_>) -> Result
     permit(ctx, packet, plan)
 }
 
-/// Our own answers are limited, and errors are only for packets that were sent to us alone.
+/// What we say ourselves is limited, and errors are only for packets that were sent to us alone.
+#[inline]
 fn permit(ctx: &mut Ctx<'_>, packet: &Packet, plan: Plan) -> Result<Plan, DropReason> {
-    let reason = match plan {
-        Plan::Refuse(_, reason, _) | Plan::ResetBoth(_, reason, _) => reason,
-        _ => return Ok(plan),
-    };
-    if !packet.to_us_alone {
-        return Err(reason);
+    match plan {
+        Plan::Refuse(_, reason, _) | Plan::ResetBoth(_, reason, _) => {
+            if !packet.to_us_alone() {
+                return Err(reason);
+            }
+            if !ctx.refusals.allow(ctx.now) {
+                ctx.counters.answers_limited.add(1);
+                return Err(reason);
+            }
+            Ok(plan)
+        }
+        Plan::AnswerArp(_) | Plan::AnswerSolicitation(..)
+            if !ctx.neighbour_answers.allow(ctx.now) =>
+        {
+            ctx.counters.answers_limited.add(1);
+            Err(DropReason::NeighbourLimited)
+        }
+        _ => Ok(plan),
     }
-    if !ctx.limiter.allow(ctx.now) {
-        ctx.counters.answers_limited.add(1);
-        return Err(reason);
-    }
-    Ok(plan)
 }
 
 /// The answer that a transport packet to nowhere gets. RST is never answered (RFC 9293 section
