@@ -13,12 +13,14 @@ use rtnetlink::MulticastGroup;
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use tokio::time::Instant;
 
+use self::apply::{Seen, apply};
 use self::dump::{Fresh, Kernel, Stale};
 use self::events::{Event, Events};
 use self::neighbour::Neighbours;
 use crate::topology::Topology;
 
 mod address;
+mod apply;
 mod channels;
 mod dump;
 mod events;
@@ -32,8 +34,9 @@ mod route;
 /// Room for events while the control thread is busy: some thousands of them.
 const EVENT_BUFFER: usize = 4 << 20;
 
-/// The kernel does not mark a torn dump of neighbours: when some come or go meanwhile, one that
-/// does not can be missing from it. So they are read again, this much later.
+/// A dump of neighbours can lack an entry, and the kernel does not say so: its table is one for
+/// all network namespaces, and what comes and goes in any of them shifts the place at which a
+/// dump goes on. So they are read again, this much later, until two reads agree.
 const RECHECK: Duration = Duration::from_secs(1);
 /// Between attempts to read, so that a caller may ask again at once.
 const RETRY: Duration = Duration::from_secs(1);
@@ -49,7 +52,8 @@ const GROUPS: [u32; 7] = [
     MulticastGroup::Nexthop as u32,
 ];
 
-/// One picture of what the kernel has now.
+/// One picture of what the kernel has now. On a host that is busy with neighbours it can lack one
+/// of them; [`Netlink`] finds out and reads again.
 pub async fn snapshot() -> Result<Topology> {
     let fresh = Kernel::open().await?.read(Stale::ALL).await?;
     Ok(Topology {
@@ -73,10 +77,10 @@ pub struct Netlink {
     /// was when that future is dropped and made anew.
     reading: Option<Pin<Box<dyn Future<Output = Result<Fresh>> + Send + Sync>>>,
     changed: bool,
-    /// The neighbours were read since events were last taken.
-    neighbours_read: bool,
     /// When to read the neighbours once more.
     recheck: Option<Instant>,
+    /// The next read of the neighbours is that one.
+    rechecking: bool,
     /// When to read again what could not be read.
     retry: Option<Instant>,
     overruns: u64,
@@ -102,8 +106,8 @@ impl Netlink {
             stale: Stale::ALL,
             reading: None,
             changed: false,
-            neighbours_read: false,
             recheck: None,
+            rechecking: false,
             retry: None,
             overruns: 0,
         };
@@ -138,8 +142,8 @@ impl Netlink {
     }
 
     /// Resolves when the picture differs from what it was, or an entry that we had installed is
-    /// gone: once for all that has happened, and not for events that change nothing. Cancellation-safe. An error leaves the picture
-    /// as it was; calling again tries again.
+    /// gone: once for all that has happened, and not for events that change nothing.
+    /// Cancellation-safe. An error leaves the picture as it was; calling again tries again.
     pub async fn changed(&mut self) -> Result<()> {
         loop {
             self.read_stale().await?;
@@ -172,6 +176,7 @@ impl Netlink {
             ready = queue_events => ready,
             () = recheck => {
                 self.recheck = None;
+                self.rechecking = true;
                 self.stale.neighbours = true;
                 Ok(())
             }
@@ -218,9 +223,10 @@ impl Netlink {
             self.changed |= replace(&mut self.topology.routes, routes);
         }
         if let Some(neighbours) = fresh.neighbours {
-            self.changed |= self.neighbours.has_lost(&neighbours);
-            self.neighbours = neighbours;
-            self.neighbours_read = true;
+            let settled = self.neighbours.adopt(neighbours);
+            if !(settled && std::mem::take(&mut self.rechecking)) {
+                self.recheck = Some(Instant::now() + RECHECK);
+            }
             self.changed |= replace(&mut self.topology.neighbours, self.neighbours.list());
         }
     }
@@ -228,18 +234,18 @@ impl Netlink {
     fn take_events(&mut self) -> Result<()> {
         let Self { events, stale, neighbours, .. } = self;
         let mut seen = Seen::default();
-        events
-            .drain(|event| match event {
-                Event::Lost => seen.lost = true,
-                Event::Message { kind, payload } => {
-                    apply(kind, payload, stale, neighbours, &mut seen);
-                }
-            })
-            .context("receive netlink events")?;
+        let drained = events.drain(|event| match event {
+            Event::Lost => seen.lost = true,
+            Event::Message { kind, payload } => {
+                apply(kind, payload, stale, neighbours, &mut seen);
+            }
+        });
         if seen.lost {
             self.overruns += 1;
             self.stale = Stale::ALL;
+            self.rechecking = false;
         }
+        drained.context("receive netlink events")?;
         if let Some(events) = &mut self.queue_events {
             // Whatever it says: reading the links again is cheaper than reading the message.
             events.drain(|_| self.stale.links = true).context("receive ethtool events")?;
@@ -248,9 +254,6 @@ impl Netlink {
             self.changed |= replace(&mut self.topology.neighbours, self.neighbours.list());
         }
         self.changed |= seen.managed_went;
-        if std::mem::take(&mut self.neighbours_read) && seen.neighbours {
-            self.recheck = Some(Instant::now() + RECHECK);
-        }
         Ok(())
     }
 }
@@ -258,51 +261,6 @@ impl Netlink {
 impl Kernel {
     fn queue_events(&self, buffer: usize) -> Result<Option<Events>> {
         self.channels.as_ref().map(|channels| channels.subscribe(buffer)).transpose()
-    }
-}
-
-/// What was among the events.
-#[derive(Default)]
-struct Seen {
-    lost: bool,
-    neighbours: bool,
-    /// One went that has to be installed again, perhaps before the picture ever showed it.
-    managed_went: bool,
-}
-
-/// Applies an event: to the neighbours at once, to the rest by marking it stale.
-fn apply(
-    kind: u16,
-    payload: &[u8],
-    stale: &mut Stale,
-    neighbours: &mut Neighbours,
-    seen: &mut Seen,
-) {
-    use nix::libc;
-    match kind {
-        libc::RTM_NEWNEIGH | libc::RTM_DELNEIGH => {
-            seen.neighbours = true;
-            match neighbours.apply(kind == libc::RTM_DELNEIGH, payload) {
-                Ok(lost_managed) => seen.managed_went |= lost_managed,
-                Err(_) => stale.neighbours = true,
-            }
-        }
-        // The first byte is the family: a bridge's events about its ports come this way, too.
-        libc::RTM_NEWLINK | libc::RTM_DELLINK => {
-            if payload.first() == Some(&(libc::AF_UNSPEC as u8)) {
-                // Some IPv4 routes and addresses go with a link without an event of their own.
-                *stale = Stale { neighbours: stale.neighbours, ..Stale::ALL };
-            }
-        }
-        libc::RTM_NEWADDR | libc::RTM_DELADDR => {
-            stale.addresses = true;
-            stale.routes = true;
-        }
-        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => {
-            let table = payload.get(4).copied();
-            stale.routes |= table.is_none_or(route::is_ours);
-        }
-        _ => stale.routes = true,
     }
 }
 

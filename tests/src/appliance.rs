@@ -193,6 +193,17 @@ impl Appliance {
         lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
     }
 
+    /// Adds to a failure what the appliance, running on `host`, says of itself.
+    ///
+    /// # Errors
+    /// The failure itself.
+    pub fn explain<T>(&self, host: &Host, outcome: Result<T>) -> Result<T> {
+        outcome.with_context(|| {
+            let status = self.cli(host, &["status"]).map(|ran| ran.stdout).unwrap_or_default();
+            format!("portreeve's status:\n{status}\nits log:\n{}", self.log_tail())
+        })
+    }
+
     fn command(&self, notify: &NotifySocket) -> Result<Command> {
         let log = File::options().create(true).append(true).open(self.log_path());
         let log = log.context("open the log")?;

@@ -1,17 +1,7 @@
 //! Frames that no sane host sends, mixed with sound ones; the same for the same seed. Each begins
 //! as a sound UDP or TCP packet to one of the targets, and then one thing is made wrong with it.
 
-use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
-
-use anyhow::{Context as _, Result};
-use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, socket};
-use rustix::io::Errno;
-use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
-
-use crate::host::Host;
 
 const ETH: usize = 14;
 const TCP: u8 = 6;
@@ -226,7 +216,7 @@ impl Garbage {
     fn packet_v6(&mut self, kind: Kind, ends: [[u8; 16]; 2], proto: u8, segment: &[u8]) -> Vec<u8> {
         let (first, extensions) = match kind {
             Kind::Options => {
-                let count = 1 + self.random.below(10);
+                let count = 1 + self.random.below(12);
                 self.extensions(count, proto)
             }
             Kind::Fragment => {
@@ -245,9 +235,9 @@ impl Garbage {
 
     /// So many extension headers before `proto`; returns the first one's number, too.
     fn extensions(&mut self, count: usize, proto: u8) -> (u8, Vec<u8>) {
-        // Hop-by-hop, routing, destination options, authentication, mobility, a fragment.
-        let kinds: Vec<u8> =
-            (0..count).map(|_| self.random.pick(&[0, 43, 60, 60, 51, 135, 44])).collect();
+        // Hop-by-hop, routing, destination options; or with a fragment, authentication, mobility.
+        let from: &[u8] = self.random.pick(&[&[0, 43, 60], &[0, 43, 60, 44, 51, 135]]);
+        let kinds: Vec<u8> = (0..count).map(|_| self.random.pick(from)).collect();
         let mut bytes = Vec::new();
         for at in 0..count {
             let units = self.random.below(3);
@@ -306,61 +296,6 @@ fn checksum(bytes: &[u8]) -> u16 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     !(sum as u16)
-}
-
-/// Sends frames as they are through an interface.
-#[derive(Debug)]
-pub struct RawPort {
-    socket: OwnedFd,
-}
-
-impl RawPort {
-    /// On `interface` of `host`.
-    ///
-    /// # Errors
-    /// Without root, or when there is no such interface.
-    pub fn open(host: &Host, interface: &str) -> Result<Self> {
-        host.enter(|| {
-            let mut all = getifaddrs().context("list the interfaces")?;
-            let link = all.find_map(|one| {
-                one.address?.as_link_addr().copied().filter(|_| one.interface_name == interface)
-            });
-            let link = link.with_context(|| format!("{interface} on {}", host.name()))?;
-            let (family, kind) = (AddressFamily::Packet, SockType::Raw);
-            // Without a protocol it receives nothing.
-            let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None);
-            let socket = socket.context("open a packet socket")?;
-            bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &link).context("bind it")?;
-            Ok(Self { socket })
-        })?
-    }
-
-    /// Sends all of `frames`; one that the link itself does not take is left out. Returns how
-    /// many went.
-    ///
-    /// # Errors
-    /// What the kernel says, other than that the far end of the link had no room.
-    pub fn send(&self, frames: &[Vec<u8>]) -> Result<usize> {
-        let slices: Vec<_> = frames.iter().map(|frame| [IoSlice::new(frame)]).collect();
-        let mut controls: Vec<_> = frames.iter().map(|_| SendAncillaryBuffer::default()).collect();
-        let mut messages: Vec<_> = slices
-            .iter()
-            .zip(&mut controls)
-            .map(|(slice, control)| MMsgHdr::new(slice, control))
-            .collect();
-        let (mut at, mut sent) = (0, 0);
-        while at < messages.len() {
-            match sendmmsg(&self.socket, &mut messages[at..], SendFlags::empty()) {
-                Ok(count) => {
-                    at += count;
-                    sent += count;
-                }
-                Err(Errno::NOBUFS) => at += 1,
-                Err(error) => return Err(error).context("send raw frames"),
-            }
-        }
-        Ok(sent)
-    }
 }
 
 #[cfg(test)]

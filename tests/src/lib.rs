@@ -29,8 +29,12 @@ pub mod notify;
 pub mod curl;
 /// Downloads, conversations and datagrams whose content is checked.
 pub mod traffic;
-/// Frames that no sane host sends, and their sender.
+/// Frames that no sane host sends.
 pub mod garbage;
+/// Frames sent as they are.
+pub mod raw_port;
+/// Pieces of configurations.
+pub mod config;
 /// TCP connections that stay open and go on asking.
 pub mod connections;
 /// Frames seen on an interface.

@@ -1,4 +1,4 @@
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::host::Host;
 
@@ -30,6 +30,16 @@ impl KernelCounters {
             forwarded_v6: row(&v6, "Ip6OutForwDatagrams")?,
             resets: column(&v4, "Tcp:", "OutRsts")?,
         })
+    }
+
+    /// Says that the kernel of `host` has taken no part since these were read.
+    ///
+    /// # Errors
+    /// When a counter has risen; the message has both readings.
+    pub fn stood_by(self, host: &Host) -> Result<()> {
+        let now = Self::read(host)?;
+        ensure!(self == now, "the kernel of {} took part: {self:?}, then {now:?}", host.name());
+        Ok(())
     }
 }
 

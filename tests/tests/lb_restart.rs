@@ -23,6 +23,8 @@ const PROMISE: Duration = Duration::from_millis(150);
 /// not optimised.
 const FACTOR: u32 = 3;
 const RESTARTS: usize = 10;
+/// First port that is used of an address that the host has too.
+const SHARED_PORTS: u16 = 61_000;
 /// Of the stream of datagrams, one each.
 const BEAT: Duration = Duration::from_millis(2);
 const SOON: Duration = Duration::from_secs(5);
@@ -95,6 +97,12 @@ fn advertises(frame: &[u8], silent: &[IpAddr]) -> bool {
     let Some((58, [136, rest @ ..])) = transport(frame) else { return false };
     let target = rest.get(7..23).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
     target.is_some_and(|target| silent.contains(&IpAddr::from(target)))
+}
+
+/// A server's TCP packet to a port that the appliance had taken for a flow.
+fn to_snat_port(frame: &[u8]) -> bool {
+    let Some((6, [0, 80, high, low, ..])) = transport(frame) else { return false };
+    u16::from_be_bytes([*high, *low]) >= SHARED_PORTS
 }
 
 /// The gateway host as its neighbours know it: it answers ping and TCP.
@@ -186,7 +194,7 @@ fn killed_in_the_middle_of_traffic_it_falls_silent_and_the_host_lives() -> Resul
         sniffers.push(leaks(server, &net.gateway_mac(port)?, silent)?);
     }
     let retransmitted: Vec<_> = (net.servers.iter())
-        .map(|server| Sniffer::start(server, "ens5", |f| matches!(transport(f), Some((6, _)))))
+        .map(|server| Sniffer::start(server, "ens5", to_snat_port))
         .collect::<Result<_>>()?;
 
     the_vip_is_silent(&net)?;

@@ -36,20 +36,6 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A service for both protocols on one VIP.
-fn service(vip: &str, backends: &[&str], ports: &str) -> String {
-    let backends: Vec<_> = backends.iter().map(|backend| format!("\"{backend}\"")).collect();
-    format!(
-        "[[service]]\nname = \"s-{}\"\nvip = \"{vip}\"\nports = [{ports}]\nbackends = [{}]\n",
-        vip.replace(':', "."),
-        backends.join(", ")
-    )
-}
-
-fn ports(names: &[&str]) -> String {
-    names.iter().map(|name| format!("[[port]]\nname = \"{name}\"\n")).collect()
-}
-
 fn config() -> String {
     let both = r#"{ port = 80 }, { port = 7, protocol = "udp" }"#;
     let services = FAMILIES.map(|(vip, servers)| service(vip, &servers, both));
@@ -85,20 +71,6 @@ fn datagrams(client: &Host, target: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// Adds what the appliance knows to a failure.
-fn explained<T>(result: Result<T>, appliance: &Appliance, gateway: &Host) -> Result<T> {
-    result.with_context(|| {
-        let status = appliance.cli(gateway, &["status"]).map(|ran| ran.stdout);
-        format!("status: {}\nlog: {}", status.unwrap_or_default(), appliance.log_tail())
-    })
-}
-
-fn kernel_stood_by(before: KernelCounters, gateway: &Host) -> Result<()> {
-    let after = KernelCounters::read(gateway)?;
-    ensure!(before == after, "the gateway's kernel took part: {before:?}, then {after:?}");
-    Ok(())
-}
-
 /// Requests, a download and datagrams of both families.
 fn everything_arrives(options: LinkOptions) -> Result<()> {
     let lab = Lab::new("lb_traffic")?;
@@ -116,12 +88,12 @@ fn everything_arrives(options: LinkOptions) -> Result<()> {
             download(&net.client, address(vip, seed::HTTP)?, &expected).context("download")?;
             datagrams(&net.client, address(vip, seed::ECHO)?).context("datagrams")
         };
-        explained(run(), &appliance, &net.gateway)?;
+        appliance.explain(&net.gateway, run())?;
     }
     let status = appliance.json(&net.gateway, &["status"])?;
     let mean = mean_from_servers(&status)?;
     ensure!(mean > 1_514 || options.mtu < JUMBO, "no jumbo frames came: {mean} bytes each");
-    kernel_stood_by(before, &net.gateway)
+    before.stood_by(&net.gateway)
 }
 
 /// Bytes of a frame from the servers, on average.
@@ -203,9 +175,9 @@ fn five_hundred_connections_are_open_at_once() -> Result<()> {
     for (vip, _) in FAMILIES {
         let target = address(vip, seed::HTTP)?;
         let conversed = net.client.enter(|| converse(target))?;
-        explained(conversed, &appliance, &net.gateway)?;
+        appliance.explain(&net.gateway, conversed)?;
     }
-    kernel_stood_by(before, &net.gateway)
+    before.stood_by(&net.gateway)
 }
 
 /// client - gateway - router - server: addresses of both ends of each link.
@@ -268,131 +240,7 @@ fn backends_behind_a_router_on_other_ports_are_reached() -> Result<()> {
             requests(&net.client, address(vip, 80)?).context("requests")?;
             datagrams(&net.client, address(vip, 53)?).context("datagrams")
         };
-        explained(run(), &appliance, &net.gateway)?;
+        appliance.explain(&net.gateway, run())?;
     }
-    kernel_stood_by(before, &net.gateway)
-}
-
-const UPLOAD: u64 = 1_000_000;
-const UPLOAD_PORT: u16 = 9_000;
-const SINK_PORT: u16 = 9_001;
-const LARGE: usize = 4_000;
-
-/// The client and, of its own link's end, the server take 9001 bytes, so that no MSS helps; only
-/// the gateway knows that its link to the server takes 1500.
-fn narrow(lab: &Lab) -> Result<SeedLab> {
-    let net = SeedLab::build(lab, LinkOptions::default())?;
-    let [server, _] = &net.servers;
-    let ends = [(&net.client, "ens5"), (&net.gateway, seed::PORTS[0]), (server, "ens5")];
-    for (host, port) in ends {
-        host.ip(&["link", "set", port, "mtu", &JUMBO.to_string()])?;
-    }
-    Ok(net)
-}
-
-fn narrow_config() -> String {
-    let both = r#"{ port = 9000 }, { port = 9001, protocol = "udp" }"#;
-    let services = FAMILIES.map(|(vip, [server, _])| service(vip, &[server], both));
-    ports(&seed::PORTS) + &services.concat()
-}
-
-/// Sends bytes to `target` and returns what `listener` got.
-fn upload(
-    client: &Host,
-    target: SocketAddr,
-    listener: &TcpListener,
-    bytes: &[u8],
-) -> Result<Vec<u8>> {
-    let send = || {
-        let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(10))
-            .with_context(|| format!("connect to {target}"))?;
-        stream.set_write_timeout(Some(Duration::from_secs(20))).context("set the timeout")?;
-        stream.write_all(bytes).context("send")?;
-        Ok::<_, anyhow::Error>(stream)
-    };
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| client.enter(|| send().map(drop))?);
-        let mut received = Vec::new();
-        let taken = take(listener, &mut received);
-        sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        taken?;
-        Ok(received)
-    })
-}
-
-/// Reads one whole connection; a client that never comes or stalls is an error.
-fn take(listener: &TcpListener, received: &mut Vec<u8>) -> Result<()> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
-    let mut fds = [PollFd::new(listener, PollFlags::IN)];
-    ensure!(poll(&mut fds, Some(&patience))? > 0, "no connection came");
-    let (mut stream, _) = listener.accept().context("accept")?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).context("set the timeout")?;
-    let ended = stream.read_to_end(received);
-    ended.with_context(|| format!("read after {} bytes", received.len())).map(drop)
-}
-
-#[test]
-fn an_upload_finds_the_mtu_of_the_servers_link() -> Result<()> {
-    if !has_root("an_upload_finds_the_mtu_of_the_servers_link") {
-        return Ok(());
-    }
-    let _turn = turn();
-    let lab = Lab::new("lb_pmtu")?;
-    let net = narrow(&lab)?;
-    let appliance = Appliance::start(&net.gateway, &narrow_config())?;
-    let before = KernelCounters::read(&net.gateway)?;
-    let mut bytes = Vec::new();
-    noise::write(UPLOAD, &mut bytes)?;
-    let listener = net.servers[0].enter(|| TcpListener::bind(("::", UPLOAD_PORT)))??;
-    for (vip, _) in FAMILIES {
-        let target = address(vip, UPLOAD_PORT)?;
-        let received = upload(&net.client, target, &listener, &bytes);
-        let received = explained(received, &appliance, &net.gateway)?;
-        ensure!(received == bytes, "{} of {UPLOAD} bytes arrived, or others", received.len());
-        let route = net.client.ip(&["route", "get", vip])?;
-        ensure!(route.contains("mtu 1500"), "the client was not told the MTU: {route}");
-    }
-    let status = appliance.json(&net.gateway, &["status"])?;
-    ensure!(status["drops"]["too_big"].as_u64() >= Some(2), "{}", status["drops"]);
-    kernel_stood_by(before, &net.gateway)
-}
-
-#[test]
-fn large_datagrams_that_may_be_fragmented_reach_the_server() -> Result<()> {
-    if !has_root("large_datagrams_that_may_be_fragmented_reach_the_server") {
-        return Ok(());
-    }
-    let _turn = turn();
-    let lab = Lab::new("lb_fragments")?;
-    let net = narrow(&lab)?;
-    // Datagrams go without "don't fragment" then.
-    net.client.sysctl("net.ipv4.ip_no_pmtu_disc", "1")?;
-    let appliance = Appliance::start(&net.gateway, &narrow_config())?;
-    let before = KernelCounters::read(&net.gateway)?;
-    let (vip, [server, _]) = FAMILIES[0];
-    let sink = net.servers[0].enter(|| UdpSocket::bind((server, SINK_PORT)))??;
-    sink.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let socket = net.client.enter(|| UdpSocket::bind((seed::CLIENT, 0)))??;
-    let mut buffer = vec![0; 65_536];
-    for n in 0..50 {
-        // Lengths on both sides of what fills its last fragment.
-        let sent = traffic::payload(n, LARGE + n);
-        socket.send_to(&sent, address(vip, SINK_PORT)?)?;
-        let received = sink.recv(&mut buffer).with_context(|| format!("receive datagram {n}"));
-        let length = explained(received, &appliance, &net.gateway)?;
-        ensure!(buffer[..length] == sent, "datagram {n} arrived altered, {length} bytes long");
-    }
-    let fragments =
-        net.servers[0].enter(|| std::fs::read_to_string("/proc/thread-self/net/snmp"))??;
-    ensure!(reassembled(&fragments) == Some(50), "{fragments}");
-    kernel_stood_by(before, &net.gateway)
-}
-
-/// `Ip: ReasmOKs` of `/proc/net/snmp`.
-fn reassembled(snmp: &str) -> Option<u64> {
-    let mut lines = snmp.lines().filter(|line| line.starts_with("Ip:"));
-    let (names, values) = lines.next().zip(lines.next())?;
-    let at = names.split_whitespace().position(|name| name == "ReasmOKs")?;
-    values.split_whitespace().nth(at)?.parse().ok()
+    before.stood_by(&net.gateway)
 }

@@ -71,7 +71,11 @@ impl Events {
                     // queue has been empty once: it must be emptied before a new dump is taken.
                     left = usize::MAX;
                 }
-                Err(error) => return Err(error),
+                // Set by the kernel when it could not make a message.
+                Err(error) => {
+                    visit(Event::Lost);
+                    return Err(error);
+                }
             }
         }
         Ok(())

@@ -55,10 +55,13 @@ impl Netlink {
     /// when failed, and not collected. False when there is no such entry. Needs `CAP_NET_ADMIN`.
     pub async fn refresh(&mut self, ifindex: u32, addr: IpAddr) -> Result<bool> {
         let key = (ifindex, addr);
-        if self.neighbours.get(key).is_some_and(|entry| entry.fixed) {
-            return Ok(true);
-        }
-        match self.kernel.route.change(neighbour::used(key, false), 0).await {
+        let request = match self.neighbours.get(key) {
+            Some(entry) if entry.fixed => return Ok(true),
+            // Does the same, and more: a request without that word would end the management.
+            Some(entry) if entry.managed => neighbour::managed(key),
+            _ => neighbour::used(key, false),
+        };
+        match self.kernel.route.change(request, 0).await {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error).with_context(|| about("refresh", key)),

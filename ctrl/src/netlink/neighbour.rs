@@ -1,6 +1,6 @@
 //! Neighbour entries: how the kernel tells of them, and how they are asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use dataplane::addr::Mac;
@@ -37,13 +37,31 @@ pub(super) struct Entry {
 
 /// All entries of the kernel.
 #[derive(Debug, Default)]
-pub(super) struct Neighbours(BTreeMap<Key, Entry>);
+pub(super) struct Neighbours {
+    entries: BTreeMap<Key, Entry>,
+    /// Those that the last dump lacked.
+    doubted: BTreeSet<Key>,
+}
 
 impl Neighbours {
     /// From the messages of a dump.
     pub(super) fn from_dump(messages: &[NeighbourMessage]) -> Self {
         let entries = messages.iter().filter_map(decode);
-        Self(entries.filter_map(|(key, entry)| Some((key, entry?))).collect())
+        let entries = entries.filter_map(|(key, entry)| Some((key, entry?))).collect();
+        Self { entries, doubted: BTreeSet::new() }
+    }
+
+    /// Takes over a dump, which may lack an entry by accident: one that we have stays until a
+    /// second dump lacks it, too. Says whether the dump tells what we knew already.
+    pub(super) fn adopt(&mut self, dump: Self) -> bool {
+        let lacking = self.entries.iter().filter(|(key, _)| !dump.entries.contains_key(key));
+        let kept = lacking.filter(|(key, _)| !self.doubted.contains(key));
+        let kept: BTreeMap<Key, Entry> = kept.map(|(key, entry)| (*key, *entry)).collect();
+        let settled = kept.is_empty() && self.entries == dump.entries;
+        self.doubted = kept.keys().copied().collect();
+        self.entries = dump.entries;
+        self.entries.extend(kept);
+        settled
     }
 
     /// Applies `RTM_NEWNEIGH` or, if `gone`, `RTM_DELNEIGH`, and says whether that took away an
@@ -53,39 +71,35 @@ impl Neighbours {
         let Some((key, entry)) = decode(&NeighbourMessage::parse(payload)?) else {
             return Ok(false);
         };
+        self.doubted.remove(&key);
         match entry.filter(|_| !gone) {
             Some(entry) => {
-                self.0.insert(key, entry);
+                self.entries.insert(key, entry);
                 Ok(false)
             }
-            None => Ok(self.0.remove(&key).is_some_and(|lost| lost.ours && lost.managed)),
+            None => Ok(self.entries.remove(&key).is_some_and(|lost| lost.ours && lost.managed)),
         }
-    }
-
-    /// Whether one that we have asked the kernel to keep resolved is not among `others`.
-    pub(super) fn has_lost(&self, others: &Self) -> bool {
-        self.managed().any(|key| others.get(key).is_none())
     }
 
     /// The entry of this name.
     pub(super) fn get(&self, key: Key) -> Option<Entry> {
-        self.0.get(&key).copied()
+        self.entries.get(&key).copied()
     }
 
     /// Notes what the kernel has acknowledged; its own event comes later.
     pub(super) fn note_ours(&mut self, key: Key, managed: bool) {
         let mac = self.get(key).and_then(|entry| entry.mac);
-        self.0.insert(key, Entry { mac, fixed: false, managed, ours: true });
+        self.entries.insert(key, Entry { mac, fixed: false, managed, ours: true });
     }
 
     /// Notes that the kernel has removed it.
     pub(super) fn note_gone(&mut self, key: Key) {
-        self.0.remove(&key);
+        self.entries.remove(&key);
     }
 
     /// The names of those that we have asked the kernel to keep resolved.
     pub(super) fn managed(&self) -> impl Iterator<Item = Key> + '_ {
-        let ours = self.0.iter().filter(|(_, entry)| entry.ours && entry.managed);
+        let ours = self.entries.iter().filter(|(_, entry)| entry.ours && entry.managed);
         ours.map(|(key, _)| *key)
     }
 
@@ -93,7 +107,7 @@ impl Neighbours {
     pub(super) fn list(&self) -> Vec<Neighbour> {
         let listed =
             |(&(ifindex, addr), entry): (&Key, &Entry)| Neighbour { ifindex, addr, mac: entry.mac };
-        self.0.iter().map(listed).collect()
+        self.entries.iter().map(listed).collect()
     }
 }
 
@@ -189,4 +203,39 @@ fn is_usable(state: NeighbourState) -> bool {
             | NeighbourState::Stale
             | NeighbourState::Delay
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: Entry = Entry { mac: None, fixed: false, managed: true, ours: true };
+
+    fn key(last: u8) -> Key {
+        (3, IpAddr::from([10, 0, 0, last]))
+    }
+
+    fn neighbours(last: &[u8]) -> Neighbours {
+        let entries = last.iter().map(|last| (key(*last), ENTRY)).collect();
+        Neighbours { entries, doubted: BTreeSet::new() }
+    }
+
+    #[test]
+    fn an_entry_goes_only_when_two_dumps_lack_it() {
+        let mut held = neighbours(&[1, 2]);
+        assert!(!held.adopt(neighbours(&[1])));
+        assert_eq!(held.get(key(2)), Some(ENTRY), "one dump can lack it by accident");
+        assert!(!held.adopt(neighbours(&[1])));
+        assert_eq!(held.get(key(2)), None);
+        assert!(held.adopt(neighbours(&[1])));
+    }
+
+    #[test]
+    fn an_entry_that_the_second_dump_has_again_is_doubted_no_more() {
+        let mut held = neighbours(&[1, 2]);
+        assert!(!held.adopt(neighbours(&[1])));
+        assert!(held.adopt(neighbours(&[1, 2])));
+        assert!(!held.adopt(neighbours(&[1])));
+        assert_eq!(held.get(key(2)), Some(ENTRY));
+    }
 }

@@ -7,8 +7,8 @@ use std::io;
 use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use rtnetlink::proto::{ConnectionHandle, new_connection};
 use rtnetlink::sys::SocketAddr;
@@ -27,8 +27,11 @@ where
     /// Opens a socket of `protocol` (`NETLINK_ROUTE`, ...) in this thread's network namespace,
     /// served by a task of the current runtime that ends with the last clone of this handle.
     pub(super) fn open(protocol: isize) -> Result<Self> {
-        let (connection, handle, _unsolicited) = new_connection::<T>(protocol)
+        let (mut connection, handle, _unsolicited) = new_connection::<T>(protocol)
             .with_context(|| format!("open netlink socket of protocol {protocol}"))?;
+        // An answer without its end is one that was cut off.
+        connection.set_forward_done(true);
+        connection.set_forward_ack(true);
         tokio::spawn(connection);
         Ok(Self(handle))
     }
@@ -64,22 +67,30 @@ where
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
         let request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
-        let mut answers = self
-            .0
-            .request(request, SocketAddr::new(0, 0))
-            .map_err(|_| io::Error::other("the netlink socket is closed"))?;
-        let (mut items, mut torn) = (Vec::new(), false);
+        let mut answers = self.0.request(request, SocketAddr::new(0, 0)).map_err(|_| closed())?;
+        let (mut items, mut torn, mut ended) = (Vec::new(), false, false);
         while let Some(answer) = answers.next().await {
             torn |= answer.header.flags & NLM_F_DUMP_INTR != 0;
             match answer.payload {
-                NetlinkPayload::InnerMessage(item) => items.push(item),
-                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                NetlinkPayload::Overrun(_) => {
-                    return Err(io::Error::from_raw_os_error(nix::libc::ENOBUFS));
+                NetlinkPayload::InnerMessage(item) => {
+                    ended = answer.header.flags & NLM_F_MULTIPART == 0;
+                    items.push(item);
                 }
-                _ => {}
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                NetlinkPayload::Done(done) if done.code < 0 => {
+                    return Err(io::Error::from_raw_os_error(-done.code));
+                }
+                NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => ended = true,
+                payload => return Err(io::Error::other(format!("answered {payload:?}"))),
             }
+        }
+        if !ended {
+            return Err(closed());
         }
         Ok((items, torn))
     }
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the netlink socket is closed")
 }

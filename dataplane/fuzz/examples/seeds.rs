@@ -7,6 +7,7 @@ use std::{env, fs, io};
 use portreeve_fuzz::script::{Step, What, write};
 use portreeve_fuzz::world;
 
+/// Packets as bytes, made by an implementation that is not ours.
 #[path = "../../tests/support/packet.rs"]
 #[expect(dead_code, reason = "the golden tests use more of it")]
 mod packet;
