@@ -90,7 +90,7 @@ pub struct Counters {
     pub half_open: Counter,
     /// Half-open flows that gave way to newer ones.
     pub half_open_evicted: Counter,
-    /// Frames waiting for a next hop (gauge).
+    /// Received packets waiting for a next hop (gauge).
     pub waiting: Counter,
     /// Turns of the loop that found work.
     pub busy_turns: Counter,

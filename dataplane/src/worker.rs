@@ -266,7 +266,7 @@ impl<S: Socket> Worker<S> {
         counters.flows.set(self.flows.len() as u64);
         counters.half_open.set(self.flows.half_open() as u64);
         counters.half_open_evicted.set(self.flows.evicted());
-        counters.waiting.set(self.waiting.len() as u64);
+        counters.waiting.set(self.waiting.received() as u64);
         counters.epoch.set(self.seen_epoch);
     }
 

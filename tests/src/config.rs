@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 /// The ports of these names.
 #[must_use]
 pub fn ports(names: &[&str]) -> String {
@@ -8,8 +6,8 @@ pub fn ports(names: &[&str]) -> String {
 
 /// A service of one VIP, named after it. `ports` is the inside of the list, as TOML.
 #[must_use]
-pub fn service(vip: IpAddr, backends: &[IpAddr], ports: &str) -> String {
-    let name = vip.to_string().replace(':', ".");
+pub fn service(vip: &str, backends: &[&str], ports: &str) -> String {
+    let name = vip.replace(':', ".");
     let backends: Vec<_> = backends.iter().map(|backend| format!("\"{backend}\"")).collect();
     let backends = backends.join(", ");
     format!(

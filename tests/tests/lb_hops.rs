@@ -66,11 +66,6 @@ fn at(address: &str, port: u16) -> Result<SocketAddr> {
     Ok(SocketAddr::new(address.parse()?, port))
 }
 
-#[expect(clippy::disallowed_methods, reason = "what a client waits for, far from any packet path")]
-fn now() -> Instant {
-    Instant::now()
-}
-
 /// Connects and says how long that took.
 fn connect(
     host: &Host,
@@ -78,7 +73,7 @@ fn connect(
     timeout: Duration,
 ) -> Result<(std::io::Result<()>, Duration)> {
     host.enter(|| {
-        let began = now();
+        let began = Instant::now();
         let connected = TcpStream::connect_timeout(&to, timeout).map(drop);
         (connected, began.elapsed())
     })
@@ -90,7 +85,7 @@ fn eventually<T>(
     limit: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let began = now();
+    let began = Instant::now();
     while began.elapsed() < limit {
         if let Some(found) = look()? {
             return Ok(found);
@@ -163,7 +158,7 @@ fn follows_a_move(net: &SeedLab) -> Result<()> {
     }
     let moved = "02:70:72:ff:00:01";
     net.servers[0].ip_batch(&format!("link set ens5 address {moved}"))?;
-    let began = now();
+    let began = Instant::now();
     for vip in VIPS[0] {
         let to = at(vip, 80)?;
         eventually(&format!("{vip} answers again"), MOVED, || {

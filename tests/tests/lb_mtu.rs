@@ -1,3 +1,25 @@
+//! Links of different MTU: what is too big for the way on is refused or cut, and arrives whole.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use portreeve_tests::appliance::Appliance;
+use portreeve_tests::config::{ports, service};
+use portreeve_tests::host::Host;
+use portreeve_tests::lab::{Lab, LinkOptions};
+use portreeve_tests::seed::{self, SeedLab};
+use portreeve_tests::server::noise;
+use portreeve_tests::skip::has_root;
+use portreeve_tests::snmp::KernelCounters;
+use portreeve_tests::traffic;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+const JUMBO: u32 = 9_001;
+/// A VIP of each family, with the server behind it.
+const FAMILIES: [(&str, &str); 2] =
+    [(seed::VIPS[0], seed::SERVERS[0]), (seed::VIPS_V6[0], seed::SERVERS_V6[0])];
 const UPLOAD: u64 = 1_000_000;
 const UPLOAD_PORT: u16 = 9_000;
 const SINK_PORT: u16 = 9_001;
@@ -15,9 +37,13 @@ fn narrow(lab: &Lab) -> Result<SeedLab> {
     Ok(net)
 }
 
+fn address(ip: &str, port: u16) -> Result<SocketAddr> {
+    Ok(SocketAddr::new(ip.parse::<IpAddr>()?, port))
+}
+
 fn narrow_config() -> String {
     let both = r#"{ port = 9000 }, { port = 9001, protocol = "udp" }"#;
-    let services = FAMILIES.map(|(vip, [server, _])| service(vip, &[server], both));
+    let services = FAMILIES.map(|(vip, server)| service(vip, &[server], both));
     ports(&seed::PORTS) + &services.concat()
 }
 
@@ -47,7 +73,6 @@ fn upload(
 
 /// Reads one whole connection; a client that never comes or stalls is an error.
 fn take(listener: &TcpListener, received: &mut Vec<u8>) -> Result<()> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
     let mut fds = [PollFd::new(listener, PollFlags::IN)];
     ensure!(poll(&mut fds, Some(&patience))? > 0, "no connection came");
@@ -62,7 +87,6 @@ fn an_upload_finds_the_mtu_of_the_servers_link() -> Result<()> {
     if !has_root("an_upload_finds_the_mtu_of_the_servers_link") {
         return Ok(());
     }
-    let _turn = turn();
     let lab = Lab::new("lb_pmtu")?;
     let net = narrow(&lab)?;
     let appliance = Appliance::start(&net.gateway, &narrow_config())?;
@@ -88,14 +112,13 @@ fn large_datagrams_that_may_be_fragmented_reach_the_server() -> Result<()> {
     if !has_root("large_datagrams_that_may_be_fragmented_reach_the_server") {
         return Ok(());
     }
-    let _turn = turn();
     let lab = Lab::new("lb_fragments")?;
     let net = narrow(&lab)?;
     // Datagrams go without "don't fragment" then.
     net.client.sysctl("net.ipv4.ip_no_pmtu_disc", "1")?;
     let appliance = Appliance::start(&net.gateway, &narrow_config())?;
     let before = KernelCounters::read(&net.gateway)?;
-    let (vip, [server, _]) = FAMILIES[0];
+    let (vip, server) = FAMILIES[0];
     let sink = net.servers[0].enter(|| UdpSocket::bind((server, SINK_PORT)))??;
     sink.set_read_timeout(Some(Duration::from_secs(10)))?;
     let socket = net.client.enter(|| UdpSocket::bind((seed::CLIENT, 0)))??;

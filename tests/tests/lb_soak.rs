@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::appliance::Appliance;
+use portreeve_tests::config::{ports, service};
 use portreeve_tests::curl;
-use portreeve_tests::garbage::{Aim, Garbage, RawPort};
+use portreeve_tests::garbage::{Aim, Garbage};
 use portreeve_tests::host::Host;
 use portreeve_tests::lab::{Lab, LinkOptions};
+use portreeve_tests::raw_port::RawPort;
 use portreeve_tests::seed::{self, SeedLab};
 use portreeve_tests::skip::has_root;
 use portreeve_tests::traffic::Conversation;
@@ -34,19 +36,22 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// A second address of the client, which no garbage claims to come from.
 const QUIET: &str = "10.10.200.4";
 
+/// Sources that do not exist, are not routed to, or cannot be sources.
+const STRANGERS: [&str; 7] = [
+    "10.10.200.2",
+    "198.51.100.7",
+    "0.0.0.0",
+    "224.0.0.1",
+    "fd00:10:10:200::77",
+    "2001:db8::7",
+    "ff02::1",
+];
+
 fn config() -> String {
-    let mut text = format!("[worker]\nflows = {FLOWS}\n");
-    for port in seed::PORTS {
-        text += &format!("[[port]]\nname = \"{port}\"\n");
-    }
-    let families = [("", seed::VIPS, seed::SERVERS), ("-v6", seed::VIPS_V6, seed::SERVERS_V6)];
-    for (suffix, vips, [first, second]) in families {
-        for (at, vip) in vips.iter().enumerate() {
-            text += &format!(
-                "[[service]]\nname = \"svc{at}{suffix}\"\nvip = \"{vip}\"\n\
-                 ports = [{{ port = 80 }}, {{ port = 7, protocol = \"udp\" }}]\n\
-                 backends = [\"{first}\", \"{second}\"]\n"
-            );
+    let mut text = format!("[worker]\nflows = {FLOWS}\n") + &ports(&seed::PORTS);
+    for (vips, servers) in [(seed::VIPS, seed::SERVERS), (seed::VIPS_V6, seed::SERVERS_V6)] {
+        for vip in vips {
+            text += &service(vip, &servers, r#"{ port = 80 }, { port = 7, protocol = "udp" }"#);
         }
     }
     text
@@ -74,19 +79,7 @@ fn from_client(net: &SeedLab) -> Result<Aim> {
     Ok(Aim {
         from: mac(&net.client, "ens5")?,
         to: net_mac(net, 0)?,
-        sources: addresses(&[
-            seed::CLIENT,
-            seed::CLIENT,
-            "10.10.200.2",
-            "198.51.100.7",
-            "0.0.0.0",
-            "224.0.0.1",
-            seed::CLIENT_V6,
-            seed::CLIENT_V6,
-            "fd00:10:10:200::77",
-            "2001:db8::7",
-            "ff02::1",
-        ])?,
+        sources: addresses(&[&[seed::CLIENT; 6][..], &[seed::CLIENT_V6; 4], &STRANGERS].concat())?,
         source_ports: Vec::new(),
         targets: vips
             .iter()
@@ -319,7 +312,7 @@ fn garbage_at_full_speed_leaves_no_trace() -> Result<()> {
     }
     let appliance = Appliance::start(&net.gateway, &config())?;
     let pid = appliance.process()?.pid();
-    let checked = (|| {
+    let run = || {
         let mut conversation = quiet_conversation(&net)?;
         let before = settle(&appliance, &net.gateway)?;
         let (sent, watched) = soak(&net, &appliance, &mut conversation, time)?;
@@ -333,8 +326,8 @@ fn garbage_at_full_speed_leaves_no_trace() -> Result<()> {
         requests_pass(&net)?;
         conversation.ask()?;
         conversation.answer().context("the established connection broke")
-    })();
-    checked.with_context(|| format!("portreeve's log:\n{}", appliance.log_tail()))?;
+    };
+    appliance.explain(&net.gateway, run())?;
     ensure!(appliance.process()?.pid() == pid, "another process");
     ensure!(!appliance.log().contains("panicked"), "{}", appliance.log());
     let status = appliance.json(&net.gateway, &["status"])?;

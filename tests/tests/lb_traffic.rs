@@ -1,19 +1,18 @@
 //! What clients send and servers answer arrives, whole and in quantity: downloads, many
-//! connections at once, datagrams, over one and several queues, small and jumbo links, routers
-//! and links of different MTU. Offloads are as the kernel sets them.
+//! connections at once, datagrams, over one and several queues, small and jumbo links, and routers.
+//! Offloads are as the kernel sets them.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::appliance::Appliance;
+use portreeve_tests::config::{ports, service};
 use portreeve_tests::curl;
 use portreeve_tests::host::Host;
 use portreeve_tests::lab::{Lab, LinkOptions};
 use portreeve_tests::seed::{self, SeedLab};
-use portreeve_tests::server::{Server, noise};
+use portreeve_tests::server::Server;
 use portreeve_tests::skip::has_root;
 use portreeve_tests::snmp::KernelCounters;
 use portreeve_tests::traffic::{self, Conversation};

@@ -131,6 +131,23 @@ fn a_probe_resolves_and_leaves_collecting_to_the_kernel() {
 }
 
 #[test]
+fn a_managed_neighbour_that_is_refreshed_or_probed_stays_managed() {
+    in_netns("a_managed_neighbour_that_is_refreshed_or_probed_stays_managed", async || {
+        let peer = Peer::new();
+        let va = veth_to(&peer);
+        let mut netlink = Netlink::connect().await.unwrap();
+        for target in ["10.0.0.2", "10.0.0.3"] {
+            netlink.manage(va, addr(target)).await.unwrap();
+            assert!(netlink.refresh(va, addr(target)).await.unwrap());
+            netlink.probe(va, addr(target)).await.unwrap();
+            let shown = shown_neighbour(target);
+            let flags = shown.as_object().unwrap();
+            assert!(flags.contains_key("managed") && flags.contains_key("extern_learn"), "{shown}");
+        }
+    });
+}
+
+#[test]
 fn entries_of_others_stay_as_they_are() {
     in_netns("entries_of_others_stay_as_they_are", async || {
         let va = veth_pair();

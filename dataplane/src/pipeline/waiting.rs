@@ -72,10 +72,10 @@ impl Waiting {
         Ok(before == 0)
     }
 
-    /// Frames that wait.
+    /// Received packets that wait: their fate is open.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    pub fn received(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.origin == Origin::Received).count()
     }
 
     /// Chunks held by frames that wait.

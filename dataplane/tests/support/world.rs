@@ -139,7 +139,7 @@ impl World {
         let c = &self.counters;
         let received: u64 = (0..2).map(|p| c.port(PortId(p)).rx_packets.get()).sum();
         let dropped: u64 = DropReason::ALL.iter().map(|reason| c.drops(*reason)).sum();
-        let waiting = self.worker.census().waiting as u64;
+        let waiting = c.waiting.get();
         assert_eq!(received, c.forwarded.get() + c.replied.get() + dropped + waiting);
     }
 }
