@@ -1,5 +1,9 @@
 //! Connections as one worker knows them. Allocated at start; never grows.
 
+/// Sizes, and the memory that they take.
+pub mod config;
+/// How packets of either direction name a flow, and the hashes of those names.
+pub mod key;
 /// One connection: 48 bytes.
 pub mod entry;
 /// Fingerprint index: hash to entry, bucketed by cache line.
@@ -17,6 +21,8 @@ pub mod table;
 /// TCP states and what they mean for time.
 pub mod state;
 
+pub use config::FlowTableConfig;
 pub use entry::{Flow, FlowRef};
+pub use key::{ForwardKey, NewFlow, ReverseKey};
 pub use state::State;
-pub use table::{FlowTable, FlowTableConfig, ForwardKey, NewFlow, ReverseKey};
+pub use table::FlowTable;

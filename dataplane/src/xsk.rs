@@ -12,6 +12,8 @@ pub mod socket;
 pub mod umem;
 /// Access to the bytes of one packet.
 pub mod view;
+/// Memory that the kernel knows of, through xsk-rs.
+pub mod registered;
 /// The kernel behind the rings, through xsk-rs.
 pub mod kernel;
 /// Rings without a kernel, for tests and benchmarks.

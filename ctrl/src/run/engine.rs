@@ -12,7 +12,8 @@ use dataplane::worker::command::Command;
 use dataplane::worker::idle::{Idle, PollMode};
 use dataplane::worker::{Setup, Worker};
 use dataplane::xsk::Socket as _;
-use dataplane::xsk::kernel::{BindMode, KernelSocket, KernelUmem};
+use dataplane::xsk::kernel::{BindMode, KernelSocket};
+use dataplane::xsk::registered::KernelUmem;
 use mio::Waker;
 use tokio::sync::Notify;
 

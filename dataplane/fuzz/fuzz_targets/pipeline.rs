@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use portreeve_dataplane::drop_reason::DropReason;
-use portreeve_dataplane::tables::{BackendState, PortId, Routing};
+use portreeve_dataplane::tables::{BackendState, Routing};
 use portreeve_fuzz::script::{Step, What, answer, steps};
 use portreeve_fuzz::world::{Options, World, frontends, routing};
 use portreeve_fuzz::{checksum, sent};
@@ -57,18 +56,7 @@ impl Player {
             sent::check(port, &frame, self.right);
             self.last[port] = frame;
         }
-        self.assert_one_fate();
-    }
-
-    /// Every received packet is forwarded, answered, dropped or still waiting. Not everything
-    /// that waits was received: a reset for the other end of a connection can wait too.
-    fn assert_one_fate(&self) {
-        let counters = &self.world.counters;
-        let received: u64 = (0..2).map(|port| counters.port(PortId(port)).rx_packets.get()).sum();
-        let dropped: u64 = DropReason::ALL.iter().map(|reason| counters.drops(*reason)).sum();
-        let settled = counters.forwarded.get() + counters.replied.get() + dropped;
-        let waiting = self.world.worker.census().waiting as u64;
-        assert!(settled <= received && received <= settled + waiting, "{settled} of {received}");
+        self.world.assert_conserved();
     }
 
     fn change(&mut self, number: u8) {

@@ -1,94 +1,19 @@
-use std::hash::{BuildHasher, RandomState};
-
-use siphasher::sip::SipHasher13;
-
+use super::config::FlowTableConfig;
 use super::entry::{Flow, FlowRef, NO_NODE};
 use super::half_open::HalfOpen;
 use super::index::Index;
+use super::key::{ForwardKey, HashKeys, NewFlow, ReverseKey};
 use super::pair::{Pair, PairKey, PairRef, Pairs};
 use super::ports::{Blocks, Range};
 use super::state::{Direction, State};
-use crate::addr::{Addr, L4Port, Proto};
+use crate::addr::{L4Port, Proto};
 use crate::drop_reason::DropReason;
-use crate::limits::PORT_BLOCK;
-use crate::tables::{BackendId, FrontendId, HopId, SnatId, Timeouts};
+use crate::tables::{HopId, Timeouts};
 use crate::time::Tick;
 use crate::wire::tcp::Flags;
 
 /// Pairs whose blocks are taken back, at most, when the pool runs dry.
 const RECLAIM_STEP: usize = 64;
-
-/// Sizes of a flow table. Everything is allocated at start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FlowTableConfig {
-    /// Flows, at most.
-    pub flows: usize,
-    /// Pairs of (our address, backend), at most.
-    pub pairs: usize,
-}
-
-impl FlowTableConfig {
-    /// Half-open flows, at most: half of the table (design section 6).
-    #[must_use]
-    pub const fn half_open(self) -> usize {
-        self.flows / 2
-    }
-
-    /// Blocks of ports: enough for every flow with blocks half used, and one for each pair.
-    #[must_use]
-    pub const fn blocks(self) -> usize {
-        self.flows * 2 / PORT_BLOCK as usize + self.pairs + 16
-    }
-
-    /// Bytes that a table of this size takes.
-    #[must_use]
-    pub fn bytes(self) -> usize {
-        self.flows * (size_of::<Flow>() + size_of::<u32>())
-            + 2 * Index::bytes_for(self.flows)
-            + HalfOpen::bytes_for(self.half_open())
-            + Blocks::bytes_for(self.blocks())
-            + Pairs::bytes_for(self.pairs)
-    }
-}
-
-/// A flow as packets from the client name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ForwardKey {
-    /// What the client talks to.
-    pub frontend: FrontendId,
-    /// Address of the client.
-    pub client: Addr,
-    /// Port of the client, host order.
-    pub client_port: L4Port,
-}
-
-/// A flow as packets from the backend name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReverseKey {
-    /// Our address and the backend.
-    pub pair: PairKey,
-    /// Our port, host order.
-    pub snat_port: L4Port,
-}
-
-/// What a new flow is made from.
-#[derive(Debug, Clone, Copy)]
-pub struct NewFlow {
-    /// How the client names it.
-    pub key: ForwardKey,
-    /// Our address towards the backend.
-    pub snat: SnatId,
-    /// Our ports that may be used.
-    pub ports: Range,
-    /// The backend.
-    pub backend: BackendId,
-    /// Its address.
-    pub backend_addr: Addr,
-    /// Its port, host order.
-    pub backend_port: L4Port,
-    /// TCP or UDP.
-    pub proto: Proto,
-}
 
 /// Connections of one worker.
 #[derive(Debug)]
@@ -100,7 +25,7 @@ pub struct FlowTable {
     pairs: Pairs,
     blocks: Blocks,
     half_open: HalfOpen,
-    keys: (u64, u64),
+    keys: HashKeys,
     sweep_at: usize,
     reclaim_at: usize,
     evicted: u64,
@@ -111,7 +36,6 @@ impl FlowTable {
     /// An empty table; all its memory is allocated here. Hash keys are random.
     #[must_use]
     pub fn new(config: FlowTableConfig) -> Self {
-        let random = RandomState::new();
         Self {
             flows: Vec::with_capacity(config.flows),
             free: Vec::with_capacity(config.flows),
@@ -120,7 +44,7 @@ impl FlowTable {
             pairs: Pairs::new(config.pairs),
             blocks: Blocks::new(config.blocks()),
             half_open: HalfOpen::new(config.half_open()),
-            keys: (random.hash_one(0_u8), random.hash_one(1_u8)),
+            keys: HashKeys::random(),
             sweep_at: 0,
             reclaim_at: 0,
             evicted: 0,
@@ -174,7 +98,7 @@ impl FlowTable {
                 && flow.client_port == key.client_port
                 && flow.frontend == key.frontend
         };
-        self.forward.find(self.forward_hash(key), is_it).map(FlowRef)
+        self.forward.find(self.keys.forward(key), is_it).map(FlowRef)
     }
 
     /// The flow of a packet from a backend.
@@ -185,7 +109,7 @@ impl FlowTable {
             let flow = &self.flows[place as usize];
             flow.snat_port == key.snat_port && self.pairs.get(flow.pair).key == key.pair
         };
-        self.reverse.find(self.reverse_hash(key), is_it).map(FlowRef)
+        self.reverse.find(self.keys.reverse(key), is_it).map(FlowRef)
     }
 
     /// The flow at a place.
@@ -405,32 +329,6 @@ impl FlowTable {
             client_port: flow.client_port,
         };
         let reverse = ReverseKey { pair: self.pairs.get(flow.pair).key, snat_port: flow.snat_port };
-        (self.forward_hash(&forward), self.reverse_hash(&reverse))
-    }
-
-    #[inline]
-    fn forward_hash(&self, key: &ForwardKey) -> u64 {
-        let mut bytes = [0_u8; 22];
-        bytes[..16].copy_from_slice(key.client.octets());
-        bytes[16..20].copy_from_slice(&key.frontend.to_bits().to_ne_bytes());
-        bytes[20..].copy_from_slice(&key.client_port.to_ne_bytes());
-        self.hash(&bytes)
-    }
-
-    #[inline]
-    fn reverse_hash(&self, key: &ReverseKey) -> u64 {
-        let mut bytes = [0_u8; 25];
-        bytes[..16].copy_from_slice(key.pair.addr.octets());
-        bytes[16..20].copy_from_slice(&key.pair.snat.to_bits().to_ne_bytes());
-        bytes[20..22].copy_from_slice(&key.pair.port.to_ne_bytes());
-        bytes[22..24].copy_from_slice(&key.snat_port.to_ne_bytes());
-        bytes[24] = key.pair.proto as u8;
-        self.hash(&bytes)
-    }
-
-    /// SipHash-1-3 with random keys: an outsider cannot aim at a bucket.
-    #[inline]
-    fn hash(&self, bytes: &[u8]) -> u64 {
-        SipHasher13::new_with_keys(self.keys.0, self.keys.1).hash(bytes)
+        (self.keys.forward(&forward), self.keys.reverse(&reverse))
     }
 }
