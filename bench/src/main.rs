@@ -63,7 +63,6 @@ impl Bench {
     }
 
     /// Nanoseconds per packet over one round.
-    #[expect(clippy::disallowed_methods, reason = "this is what the program is for")]
     fn round(&mut self) -> f64 {
         let mut spent = Duration::ZERO;
         for _ in 0..BURSTS {

@@ -1,5 +1,7 @@
 //! Golden packets that we answer ourselves, read by an implementation that is not ours. The whole worker loop runs, on simulated rings.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "support/packet.rs"]
 mod packet;

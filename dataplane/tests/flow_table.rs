@@ -1,5 +1,7 @@
 //! The flow table against a plain map, and its promises when it is short of room.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 
 use portreeve_dataplane::addr::{Addr, Classes, Proto};

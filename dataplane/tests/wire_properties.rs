@@ -1,6 +1,8 @@
 //! Every header against an implementation that is not ours: what it writes we read, and what we
 //! write it reads.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use etherparse::{Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, TcpHeader, UdpHeader};
 use portreeve_dataplane::addr::{Addr, Mac};
 use portreeve_dataplane::wire::ipv6::Upper;
