@@ -164,10 +164,11 @@ impl Gateway {
         refuse_conflicts(&desired, &compiled)
             .map_err(|problems| refused(&problems, Some(&text)))?;
         let hops = HopRequests::default();
-        let mut steer = load_steering(&desired, &netlink)?;
-        let engine = Engine::start(&desired, &compiled, &netlink, &mut steer, hops.asker())?;
+        // Before anything is attached: a second instance is refused without a trace.
         let (asker, queries) = mpsc::channel(QUERIES);
         let api = api::Server::bind(&desired.gateway, asker).await?;
+        let mut steer = load_steering(&desired, &netlink)?;
+        let engine = Engine::start(&desired, &compiled, &netlink, &mut steer, hops.asker())?;
         let mut gateway = Self {
             options: options.clone(),
             config: options.config.clone(),

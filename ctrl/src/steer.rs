@@ -161,7 +161,7 @@ impl Steer {
         self.maps.verdicts()
     }
 
-    /// Takes the program off the ports and removes all that is pinned, as [`detach`] does.
+    /// Takes the program off the ports and removes all that is pinned, as [`detach()`] does.
     ///
     /// # Errors
     /// When the kernel refuses.

@@ -67,8 +67,6 @@ drop_reasons! {
     NoFlow = "no_flow",
     /// A reply to one of our SNAT addresses that belongs to no flow.
     ReplyUnknown = "reply_unknown",
-    /// A segment that the connection does not expect in its state.
-    BadTcpState = "bad_tcp_state",
     /// The flow table is full of established flows: raise `flows`.
     FlowTableFull = "flow_table_full",
     /// No SNAT port is free towards this backend: add a SNAT address.

@@ -42,19 +42,15 @@ impl Ends {
 /// Nodes of all half-open flows.
 #[derive(Debug)]
 pub(super) struct HalfOpen {
-    nodes: Box<[Node]>,
+    /// Room is reserved at start and written to when first used, which keeps a restart short.
+    nodes: Vec<Node>,
     free: Vec<u32>,
     all: Ends,
 }
 
 impl HalfOpen {
     pub(super) fn new(max: usize) -> Self {
-        let node = Node { flow: 0, all: UNLINKED, pair: UNLINKED };
-        Self {
-            nodes: vec![node; max].into_boxed_slice(),
-            free: (0..max as u32).rev().collect(),
-            all: Ends::default(),
-        }
+        Self { nodes: Vec::with_capacity(max), free: Vec::with_capacity(max), all: Ends::default() }
     }
 
     pub(super) fn bytes_for(max: usize) -> usize {
@@ -66,7 +62,7 @@ impl HalfOpen {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.free.is_empty()
+        self.all.count() >= self.nodes.capacity()
     }
 
     /// The oldest half-open flow of all.
@@ -85,13 +81,23 @@ impl HalfOpen {
 
     /// Notes a new half-open flow as the youngest; `None` when there is no room.
     pub(super) fn push(&mut self, pair: &mut Ends, flow: u32) -> Option<u32> {
-        let node = self.free.pop()?;
+        if self.is_full() {
+            return None;
+        }
+        let node = self.take_node();
         self.nodes[node as usize].flow = flow;
         let mut all = self.all;
         append(&mut self.nodes, &mut all, node, |n| &mut n.all);
         self.all = all;
         append(&mut self.nodes, pair, node, |n| &mut n.pair);
         Some(node)
+    }
+
+    fn take_node(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.nodes.push(Node { flow: 0, all: UNLINKED, pair: UNLINKED });
+            self.nodes.len() as u32 - 1
+        })
     }
 
     /// Takes a flow out: its handshake is finished, or it is gone.

@@ -10,6 +10,7 @@ use super::frame::{Chunk, Frame};
 use super::pool::Pool;
 use super::socket::{Burst, Occupancy, Socket};
 use super::umem::Umem;
+use crate::limits::CHAIN_MAX;
 
 /// Simulated rings of one (port, queue).
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct SimSocket {
     rx_chunks: usize,
     tx_chunks: usize,
     sent: Option<Vec<Vec<u8>>>,
+    too_long: usize,
+    held: bool,
     rx_ring_full: u64,
     fill_ring_empty: u64,
 }
@@ -42,6 +45,8 @@ impl SimSocket {
             rx_chunks: 0,
             tx_chunks: 0,
             sent: Some(Vec::new()),
+            too_long: 0,
+            held: false,
             rx_ring_full: 0,
             fill_ring_empty: 0,
         }
@@ -56,7 +61,12 @@ impl SimSocket {
             self.rx_ring_full += 1;
             return false;
         }
-        if self.fill.len() < needed || needed > crate::limits::CHAIN_MAX {
+        if needed > CHAIN_MAX {
+            // The kernel hands it over, and the real socket takes its chunks home one by one.
+            self.too_long += 1;
+            return true;
+        }
+        if self.fill.len() < needed {
             self.fill_ring_empty += 1;
             return false;
         }
@@ -86,6 +96,11 @@ impl SimSocket {
         self.sent.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// A device that is busy: nothing is sent from here on, or everything again.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Keeps no copies of what is sent from here on: a benchmark measures the worker, not us.
     pub fn forget_sent(&mut self) {
         self.sent = None;
@@ -99,7 +114,7 @@ impl Socket for SimSocket {
             self.rx_chunks -= frame.chunk_count();
             burst.push(frame);
         }
-        0
+        std::mem::take(&mut self.too_long)
     }
 
     fn refill(&mut self, pool: &mut Pool) {
@@ -119,6 +134,9 @@ impl Socket for SimSocket {
     }
 
     fn kick(&mut self) -> io::Result<bool> {
+        if self.held {
+            return Ok(!self.tx.is_empty());
+        }
         while let Some(mut frame) = self.tx.pop_front() {
             if let Some(sent) = &mut self.sent {
                 let view = self.umem.view(&mut frame);
