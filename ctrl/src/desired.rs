@@ -111,7 +111,7 @@ pub enum LogFormat {
 /// Settings of the packet workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSettings {
-    /// The core to pin to; `None` leaves the choice to us.
+    /// The core to pin to; `None` for the last that the process may use.
     pub core: Option<usize>,
     /// Entries of the flow table.
     pub flows: u32,

@@ -82,6 +82,13 @@ pub struct Worker<S> {
     sweep_debt: u64,
 }
 
+/// The core for a worker when nobody names one: the last that this process may use, since
+/// interrupts and everything else tend to start with the first.
+#[must_use]
+pub fn default_core() -> Option<usize> {
+    core_affinity::get_core_ids()?.last().map(|core| core.id)
+}
+
 /// What one turn of the loop came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {

@@ -10,7 +10,7 @@ use dataplane::tables::publish::{self, Publisher};
 use dataplane::tables::{Hop, HopId, PortId, Tables};
 use dataplane::worker::command::Command;
 use dataplane::worker::idle::{Idle, PollMode};
-use dataplane::worker::{Setup, Worker};
+use dataplane::worker::{Setup, Worker, default_core};
 use dataplane::xsk::Socket as _;
 use dataplane::xsk::kernel::{BindMode, KernelSocket};
 use dataplane::xsk::registered::KernelUmem;
@@ -144,7 +144,7 @@ impl Engine {
             flows: memory::flow_table(&desired.worker),
             idle,
         };
-        let core = desired.worker.core;
+        let core = desired.worker.core.or_else(default_core);
         let ended = Arc::new(Notify::new());
         let thread = Some(spawn(setup, core, Ended(Arc::clone(&ended)))?);
         let carried = Carried::default();
