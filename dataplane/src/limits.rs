@@ -18,6 +18,10 @@ pub const WAITING_PER_HOP: usize = 16;
 pub const WAITING_MAX: usize = 256;
 /// Time a frame waits for its next hop, in milliseconds.
 pub const WAITING_MS: u32 = 1_000;
+/// The kernel is asked for a next hop again after this many milliseconds while packets wait.
+pub const ASK_AGAIN_MS: u32 = 500;
+/// Questions per second about next hops for which no frame can wait.
+pub const QUESTIONS_PER_SECOND: u32 = 100;
 /// Refusals (RST, unreachable, too-big, time exceeded) per second and worker.
 pub const REFUSALS_PER_SECOND: u32 = 1_000;
 /// ARP and NDP answers per second and worker: many more, since after a takeover a whole link asks

@@ -15,9 +15,9 @@ use crate::addr::Classes;
 use crate::counters::Counters;
 use crate::drop_reason::DropReason;
 use crate::flow::{FlowTable, FlowTableConfig};
-use crate::limits::{NEIGHBOUR_ANSWERS_PER_SECOND, REFUSALS_PER_SECOND, SWEEP_STEP};
+use crate::limits::SWEEP_STEP;
 use crate::pipeline::context::EXTRA_MAX;
-use crate::pipeline::limiter::Limiter;
+use crate::pipeline::limiter::Limiters;
 use crate::pipeline::tx::{AskHop, Lane, Tx};
 use crate::pipeline::waiting::Waiting;
 use crate::pipeline::{Ctx, Memory, plan::Next, run_burst};
@@ -70,8 +70,7 @@ pub struct Worker<S> {
     idle: Idle,
     flows: FlowTable,
     waiting: Waiting,
-    refusals: Limiter,
-    neighbour_answers: Limiter,
+    limiters: Limiters,
     extra: ArrayVec<(Frame, Next), EXTRA_MAX>,
     burst: Burst,
     ident: u16,
@@ -116,9 +115,8 @@ impl<S: Socket> Worker<S> {
             ask: setup.ask,
             idle: setup.idle,
             flows: FlowTable::new(setup.flows),
-            waiting: Waiting::default(),
-            refusals: Limiter::new(REFUSALS_PER_SECOND, now),
-            neighbour_answers: Limiter::new(NEIGHBOUR_ANSWERS_PER_SECOND, now),
+            waiting: Waiting::new(now),
+            limiters: Limiters::new(now),
             extra: ArrayVec::new(),
             burst: Burst::new(),
             ident: 0,
@@ -143,7 +141,7 @@ impl<S: Socket> Worker<S> {
         loop {
             match self.turn() {
                 Turn::Busy => idle_turns = 0,
-                Turn::Idle => idle_turns += 1,
+                Turn::Idle => idle_turns = u32::saturating_add(idle_turns, 1),
                 Turn::Stop => break,
             }
             if self.idle.should_sleep(idle_turns) {
@@ -216,8 +214,7 @@ impl<S: Socket> Worker<S> {
             port: self.lanes[lane].port,
             now,
             classes: Classes::ONE,
-            refusals: &mut self.refusals,
-            neighbour_answers: &mut self.neighbour_answers,
+            limiters: &mut self.limiters,
             ident: &mut self.ident,
         };
         let mut memory = Memory { umem: &self.umem, pool: &mut self.pool, extra: &mut self.extra };
@@ -243,11 +240,13 @@ impl<S: Socket> Worker<S> {
     fn flush(&mut self) -> bool {
         let mut unsent = false;
         for lane in self.lanes.iter_mut().filter(|lane| lane.dirty) {
-            // An error here is that of the device (down, gone): the frames stay in the ring, and
-            // the next turn tries again.
-            lane.dirty = lane.socket.kick().unwrap_or(false);
+            // An error here is that of the device (down, gone): the frames stay in the ring, the
+            // next turn tries again, and nobody stays awake for it.
+            if let Ok(left) = lane.socket.kick() {
+                lane.dirty = left;
+                unsent |= left;
+            }
             lane.socket.complete(&mut self.pool);
-            unsent |= lane.dirty;
         }
         unsent
     }
@@ -255,12 +254,12 @@ impl<S: Socket> Worker<S> {
     /// Looks at as many flows as are due for a look, but never at many while packets come.
     fn sweep(&mut self, now: Tick, busy: bool) {
         let elapsed = u64::from(now.since(self.swept));
-        if elapsed == 0 {
+        let places = self.flows.places() as u64;
+        self.swept = now;
+        self.sweep_debt = (self.sweep_debt + elapsed * places).min(places * SWEEP_PERIOD_MS);
+        if self.sweep_debt < SWEEP_PERIOD_MS {
             return;
         }
-        self.swept = now;
-        let places = self.flows.places() as u64;
-        self.sweep_debt = (self.sweep_debt + elapsed * places).min(places * SWEEP_PERIOD_MS);
         let most = if busy { SWEEP_STEP } else { SWEEP_IDLE_STEP };
         let steps = ((self.sweep_debt / SWEEP_PERIOD_MS) as usize).min(most);
         self.sweep_debt -= steps as u64 * SWEEP_PERIOD_MS;

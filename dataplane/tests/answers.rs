@@ -236,3 +236,28 @@ fn control_can_announce_and_ask() {
     assert_eq!(flows[0].backend, (syn.dst, 8080));
     assert_eq!(flows[0].snat, (Some(addr(SNAT)), tcp_of(&syn).0));
 }
+
+#[test]
+fn packets_that_nobody_can_have_sent_are_dropped() {
+    let mut routed = udp(0, (CLIENT6, 4000), (VIP6, 53), b"");
+    let datagram = routed.split_off(L3 + 40);
+    routed[L3 + 6] = 43;
+    routed[L3 + 5] += 8;
+    routed.extend([17, 0, 4, 1, 0, 0, 0, 0]);
+    routed.extend(datagram);
+    let mut no_sum = udp(0, (CLIENT6, 4000), (VIP6, 53), b"x");
+    no_sum[L3 + 46..L3 + 48].fill(0);
+    let cases = [
+        ("from nobody", tcp(0, ("::", 4000), (VIP6, 80), "S", b""), DropReason::Malformed),
+        ("from loopback", tcp(0, ("::1", 4000), (VIP6, 80), "S", b""), DropReason::Malformed),
+        ("from 127/8", tcp(0, ("127.0.0.1", 4000), (VIP, 80), "S", b""), DropReason::Malformed),
+        ("segments left", routed, DropReason::ExtensionHeaders),
+        ("UDP without checksum", no_sum, DropReason::BadChecksum),
+    ];
+    for (label, packet, reason) in cases {
+        let mut world = World::new();
+        assert!(world.send(0, &packet).is_empty(), "{label}");
+        assert_eq!(world.drops(reason), 1, "{label}");
+        assert!(world.worker.flows().is_empty(), "{label} leaves no flow behind");
+    }
+}

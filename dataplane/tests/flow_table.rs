@@ -168,6 +168,16 @@ fn a_flood_of_datagrams_takes_no_place_from_flows_that_were_answered() {
 }
 
 #[test]
+fn refused_handshakes_give_way_like_half_open_ones() {
+    let mut table = table(256);
+    for client in 0..2000 {
+        let place = table.insert(&new_flow(client, 1, Proto::Tcp), Tick(0)).unwrap();
+        table.observe(place, Direction::Reverse, Flags(Flags::RST | Flags::ACK), Tick(0));
+    }
+    assert_eq!(table.len(), 128);
+}
+
+#[test]
 fn half_open_flows_hold_at_most_half_of_a_pairs_ports() {
     let mut table = table(4096);
     for client in 0..1000 {

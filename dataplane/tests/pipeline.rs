@@ -284,3 +284,18 @@ fn each_kind_of_garbage_has_its_reason() {
     assert!(world.send(0, &long_chain).is_empty());
     assert_eq!(world.drops(DropReason::Malformed), 1, "a chain has no padding");
 }
+
+#[test]
+fn a_hop_that_stays_unknown_is_asked_for_again_while_packets_come() {
+    let mut world = World::new();
+    let stranger = "10.0.0.77";
+    let syn = open(&mut world, (stranger, 4000), VIP);
+    let backend = text(syn.dst);
+    let reply = tcp(1, (&backend, 8080), (SNAT, tcp_of(&syn).0), "SA", b"");
+    let mut questions = 0;
+    while questions < 3 {
+        world.send(1, &reply);
+        questions += world.asked.try_iter().count();
+    }
+    world.assert_conserved();
+}

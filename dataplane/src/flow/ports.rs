@@ -29,6 +29,8 @@ pub(super) struct Block {
     pub(super) owner: u32,
     /// First port of the block divided by [`PORT_BLOCK`].
     pub(super) number: u16,
+    /// Ports that the block can give at all.
+    usable: u64,
     /// Whether the block stands in its owner's queue.
     queued: bool,
     /// Ports to be handed out now.
@@ -72,6 +74,12 @@ impl Blocks {
         self.free.is_empty() && self.blocks.len() == self.blocks.capacity()
     }
 
+    /// Whether so many blocks are free that some may be opened just to let others rest.
+    fn has_plenty(&self) -> bool {
+        let free = self.free.len() + self.blocks.capacity() - self.blocks.len();
+        free * 2 > self.blocks.capacity()
+    }
+
     fn find(&self, owner: u32, number: u16) -> Option<BlockRef> {
         self.map.find(&self.blocks, owner, number)
     }
@@ -79,7 +87,8 @@ impl Blocks {
     fn open(&mut self, owner: u32, number: u16, usable: u64) -> Option<BlockRef> {
         let current = Turn { ports: usable, closed: None };
         let returned = Turn::default();
-        let block = Block { owner, number, queued: true, current, returned, next: NO_BLOCK };
+        let block =
+            Block { owner, number, usable, queued: true, current, returned, next: NO_BLOCK };
         let place = match self.free.pop() {
             Some(place) => {
                 self.blocks[place as usize] = block;
@@ -163,11 +172,11 @@ impl PortSpace {
     /// Takes a port: from the oldest block that is not resting, else from a fresh block, else
     /// from the oldest one all the same.
     pub(super) fn take(&mut self, blocks: &mut Blocks, range: Range, now: Tick) -> Option<L4Port> {
-        let ready = match blocks.blocks.get(self.oldest as usize) {
-            Some(oldest) => !oldest.rests(now),
-            None => false,
+        let open_another = match blocks.blocks.get(self.oldest as usize) {
+            Some(oldest) => oldest.rests(now) && blocks.has_plenty(),
+            None => true,
         };
-        if !ready {
+        if open_another {
             self.open_next(blocks, range);
         }
         let block = blocks.blocks.get_mut(self.oldest as usize)?;
@@ -245,17 +254,22 @@ impl PortSpace {
         }
     }
 
-    /// Gives every block back to the pool. Only when no port is in use: then each block stands in
-    /// the queue.
+    /// Gives blocks of which no port is in use back to the pool: all of them when no port is in
+    /// use at all.
     pub(super) fn release(&mut self, blocks: &mut Blocks) {
-        debug_assert_eq!(self.in_use, 0);
-        let mut place = self.oldest;
+        let mut place = std::mem::replace(&mut self.oldest, NO_BLOCK);
+        self.youngest = NO_BLOCK;
+        self.next_unopened = 0;
         while let Some(block) = blocks.blocks.get(place as usize) {
             let next = block.next;
-            blocks.close(place);
+            if block.current.ports | block.returned.ports == block.usable {
+                blocks.close(place);
+                self.open -= 1;
+            } else {
+                self.queue(blocks, place);
+            }
             place = next;
         }
-        *self = Self::new(self.owner);
     }
 }
 
@@ -283,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_closed_port_rests_while_others_are_free() {
-        let mut blocks = Blocks::new(8);
+        let mut blocks = Blocks::new(16);
         let mut space = PortSpace::new(0);
         let mut seen = HashSet::new();
         for _ in 0..200 {
@@ -314,6 +328,35 @@ mod tests {
         a.give(&mut blocks, port, None);
         a.release(&mut blocks);
         assert!(take(&mut b, &mut blocks, 0).is_some());
+    }
+
+    #[test]
+    fn a_block_without_ports_in_use_goes_back_although_its_owner_has_others() {
+        let mut blocks = Blocks::new(2);
+        let (mut a, mut b) = (PortSpace::new(0), PortSpace::new(1));
+        let ports: Vec<_> = (0..65).map(|_| take(&mut a, &mut blocks, 0).unwrap()).collect();
+        assert_eq!(take(&mut b, &mut blocks, 0), None);
+        for port in &ports[1..] {
+            a.give(&mut blocks, *port, None);
+        }
+        a.release(&mut blocks);
+        assert_eq!((a.in_use(), a.open_blocks()), (1, 1));
+        assert!(take(&mut b, &mut blocks, 0).is_some());
+        let again: HashSet<_> = (0..23).map(|_| take(&mut a, &mut blocks, 0).unwrap()).collect();
+        assert_eq!(again.len(), 23);
+        assert!(!again.contains(&ports[0]), "that one is in use");
+    }
+
+    #[test]
+    fn rest_takes_no_blocks_that_others_need() {
+        let mut blocks = Blocks::new(8);
+        let mut space = PortSpace::new(0);
+        let wide = Range { first: 1024, last: 65_535, ..RANGE };
+        for _ in 0..2000 {
+            let port = space.take(&mut blocks, wide, Tick(0)).unwrap();
+            space.give(&mut blocks, port, Some(Tick(0)));
+        }
+        assert_eq!(space.open_blocks(), 4, "half of the pool");
     }
 
     #[test]

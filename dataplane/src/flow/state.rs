@@ -70,6 +70,13 @@ impl State {
         matches!(self, Self::SynSent | Self::SynReceived | Self::UdpUnreplied)
     }
 
+    /// Whether both sides have shown that they want this flow, and it has not ended by RST.
+    #[inline]
+    #[must_use]
+    pub const fn is_accepted(self) -> bool {
+        !self.is_half_open() && !matches!(self, Self::Closed)
+    }
+
     /// How long the flow is kept when silent, in milliseconds.
     #[inline]
     #[must_use]

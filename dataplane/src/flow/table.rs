@@ -143,7 +143,9 @@ impl FlowTable {
             return;
         }
         flow.state = after;
-        if !after.is_half_open() && flow.half_open != NO_NODE {
+        // A handshake that was refused stays in the list: a flood of SYNs to a closed port must
+        // not fill the table with flows that nothing may evict.
+        if after.is_accepted() && flow.half_open != NO_NODE {
             let node = std::mem::replace(&mut flow.half_open, NO_NODE);
             let pair = self.pairs.get_mut(flow.pair);
             self.half_open.remove(&mut pair.half_open, node);
@@ -279,12 +281,12 @@ impl FlowTable {
         self.pairs.get_mut(pair).ports.take(&mut self.blocks, ports, now)
     }
 
-    /// Takes back the blocks of pairs that have no flow.
+    /// Takes back blocks of which no port is in use.
     fn reclaim_blocks(&mut self) {
         for _ in 0..RECLAIM_STEP.min(self.pairs.len()) {
             self.reclaim_at = (self.reclaim_at + 1) % self.pairs.len();
             let space = &mut self.pairs.get_mut(PairRef(self.reclaim_at as u32)).ports;
-            if space.in_use() == 0 && space.open_blocks() > 0 {
+            if space.open_blocks() > 0 {
                 space.release(&mut self.blocks);
             }
         }

@@ -1,6 +1,6 @@
 use arrayvec::ArrayVec;
 
-use super::limiter::Limiter;
+use super::limiter::Limiters;
 use super::plan::Next;
 use crate::addr::Classes;
 use crate::counters::Counters;
@@ -27,10 +27,8 @@ pub struct Ctx<'a> {
     pub now: Tick,
     /// How many workers share the flows.
     pub classes: Classes,
-    /// How often we may still refuse.
-    pub refusals: &'a mut Limiter,
-    /// How often we may still answer ARP and NDP.
-    pub neighbour_answers: &'a mut Limiter,
+    /// How often we may still speak up.
+    pub limiters: &'a mut Limiters,
     /// Next identification for fragments of our making.
     pub ident: &'a mut u16,
 }

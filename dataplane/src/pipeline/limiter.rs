@@ -1,4 +1,29 @@
+use crate::limits::{NEIGHBOUR_ANSWERS_PER_SECOND, REFUSALS_PER_SECOND};
 use crate::time::Tick;
+
+/// One bucket for each kind of thing that we say ourselves, so that garbage of one kind does not
+/// silence another.
+#[derive(Debug, Clone)]
+pub struct Limiters {
+    /// RST and unreachable to those who ask for nothing of ours, time exceeded.
+    pub refusals: Limiter,
+    /// What connections of ours depend on: too big, RST for what was removed.
+    pub errors: Limiter,
+    /// ARP and NDP.
+    pub neighbours: Limiter,
+}
+
+impl Limiters {
+    /// Full buckets.
+    #[must_use]
+    pub fn new(now: Tick) -> Self {
+        Self {
+            refusals: Limiter::new(REFUSALS_PER_SECOND, now),
+            errors: Limiter::new(REFUSALS_PER_SECOND, now),
+            neighbours: Limiter::new(NEIGHBOUR_ANSWERS_PER_SECOND, now),
+        }
+    }
+}
 
 /// A token bucket: so many answers a second, and as many at once.
 #[derive(Debug, Clone)]

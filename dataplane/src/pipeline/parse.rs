@@ -9,6 +9,8 @@ use crate::drop_reason::DropReason;
 use crate::wire::tcp::Flags;
 use crate::wire::{arp, checksum, eth, icmp, ipv4, ipv6, ndp, tcp, udp};
 
+const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
 /// Reads a frame whose first chunk is `bytes` and whose length over all chunks is `total`.
 ///
 /// # Errors
@@ -65,8 +67,8 @@ fn parse_v4(bytes: &[u8], total: usize) -> Result<Ip, DropReason> {
     if checksum::fold(checksum::sum(whole)) != 0xffff {
         return Err(DropReason::BadHeaderChecksum);
     }
-    // Multicast, broadcast and "this host" are no sources (RFC 1122 section 3.2.1.3).
-    if ip.src[0] >= 224 || ip.src == [0; 4] {
+    // Multicast, broadcast, loopback and "this host" are no sources (RFC 1122 section 3.2.1.3).
+    if ip.src[0] >= 224 || ip.src[0] == 127 || ip.src == [0; 4] {
         return Err(DropReason::Malformed);
     }
     let l4 = l3 + header_len;
@@ -112,6 +114,17 @@ fn parse_v6(bytes: &[u8], total: usize) -> Result<Ip, DropReason> {
     if src.is_v4() || Addr::v6(ip.dst).is_v4() {
         // IPv4-mapped addresses do not belong on the wire; to us they would be IPv4 ones.
         return Err(DropReason::Malformed);
+    }
+    // Nobody is reached at "unspecified"; only duplicate detection speaks from there.
+    let nobody = ip.src == [0; 16] && !matches!(upper, Upper::Solicitation { .. });
+    if nobody || ip.src == LOOPBACK_V6 {
+        return Err(DropReason::Malformed);
+    }
+    if let Upper::Transport(Transport { proto: Proto::Udp, .. }) = upper
+        && header::<udp::Udp>(bytes, l4)?.checksum.get() == 0
+    {
+        // Not allowed over IPv6 (RFC 8200 section 8.1).
+        return Err(DropReason::BadChecksum);
     }
     Ok(Ip {
         l3,

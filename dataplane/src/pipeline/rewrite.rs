@@ -46,11 +46,13 @@ pub fn rewrite(
             Ok(Fate::Split)
         }
         Plan::AnswerArp(arp) => {
+            memory.pool.shorten(frame);
             neighbour::answer_arp(&mut memory.umem.view(frame), back, arp);
             Ok(Fate::Reply)
         }
         Plan::AnswerSolicitation(ip, target) => {
             neighbour::answer_solicitation(&mut memory.umem.view(frame), back, ip, target)?;
+            memory.pool.shorten(frame);
             Ok(Fate::Reply)
         }
         Plan::AnswerEcho(ip) => {

@@ -39,27 +39,24 @@ pub fn stage(ctx: &mut Ctx<'_>, packet: &Packet, subject: Subject<'_>) -> Result
 }
 
 /// What we say ourselves is limited, and errors are only for packets that were sent to us alone.
+/// RST for what was removed has passed its limit before the flow ended.
 #[inline]
 fn permit(ctx: &mut Ctx<'_>, packet: &Packet, plan: Plan) -> Result<Plan, DropReason> {
-    match plan {
-        Plan::Refuse(_, reason, _) | Plan::ResetBoth(_, reason, _) => {
-            if !packet.to_us_alone() {
-                return Err(reason);
-            }
-            if !ctx.refusals.allow(ctx.now) {
-                ctx.counters.answers_limited.add(1);
-                return Err(reason);
-            }
-            Ok(plan)
+    let now = ctx.now;
+    let (allowed, reason) = match plan {
+        Plan::Refuse(_, reason, _) if !packet.to_us_alone() => return Err(reason),
+        Plan::Refuse(_, reason, Refusal::TooBig { .. }) => (ctx.limiters.errors.allow(now), reason),
+        Plan::Refuse(_, reason, _) => (ctx.limiters.refusals.allow(now), reason),
+        Plan::AnswerArp(_) | Plan::AnswerSolicitation(..) => {
+            (ctx.limiters.neighbours.allow(now), DropReason::NeighbourLimited)
         }
-        Plan::AnswerArp(_) | Plan::AnswerSolicitation(..)
-            if !ctx.neighbour_answers.allow(ctx.now) =>
-        {
-            ctx.counters.answers_limited.add(1);
-            Err(DropReason::NeighbourLimited)
-        }
-        _ => Ok(plan),
+        _ => return Ok(plan),
+    };
+    if allowed {
+        return Ok(plan);
     }
+    ctx.counters.answers_limited.add(1);
+    Err(reason)
 }
 
 /// The answer that a transport packet to nowhere gets. RST is never answered (RFC 9293 section
@@ -91,7 +88,8 @@ fn send_on(ip: Ip, translate: Translate, mtu: u16) -> Plan {
 }
 
 /// The connection of this packet has lost its service or backend: a TCP packet is answered with
-/// RST on both sides. The flow is gone afterwards.
+/// RST on both sides. The flow is gone afterwards; when too many end at once it stays until its
+/// next packet, so that both ends are told.
 fn end_flow(
     ctx: &mut Ctx<'_>,
     ip: Ip,
@@ -99,11 +97,15 @@ fn end_flow(
     place: FlowRef,
     onward: Option<Translate>,
 ) -> Result<Plan, DropReason> {
-    ctx.flows.remove(place);
-    match onward {
-        Some(onward) if transport.proto == Proto::Tcp && !transport.flags.any(Flags::RST) => {
-            Ok(Plan::ResetBoth(ip, DropReason::Removed, onward))
-        }
-        _ => refuse_transport(ip, transport, DropReason::Removed),
+    let resets = transport.proto == Proto::Tcp && !transport.flags.any(Flags::RST);
+    let Some(onward) = onward.filter(|_| resets) else {
+        ctx.flows.remove(place);
+        return refuse_transport(ip, transport, DropReason::Removed);
+    };
+    if !ctx.limiters.errors.allow(ctx.now) {
+        ctx.counters.answers_limited.add(1);
+        return Err(DropReason::Removed);
     }
+    ctx.flows.remove(place);
+    Ok(Plan::ResetBoth(ip, DropReason::Removed, onward))
 }

@@ -113,13 +113,13 @@ impl<S: Socket> Tx<'_, S> {
         if next.mac.is_some() {
             return self.transmit(ctx, memory, (frame, origin), next.port);
         }
-        match self.waiting.push(frame, origin, &next, ctx.now) {
-            Ok(true) => self.ask.ask(next.port, next.addr),
-            Ok(false) => {}
-            Err(frame) => {
-                lost(ctx, origin, DropReason::WaitingFull);
-                memory.pool.give(frame);
-            }
+        let pushed = self.waiting.push(frame, origin, &next, ctx.now);
+        if pushed.ask {
+            self.ask.ask(next.port, next.addr);
+        }
+        if let Some(frame) = pushed.refused {
+            lost(ctx, origin, DropReason::WaitingFull);
+            memory.pool.give(frame);
         }
     }
 

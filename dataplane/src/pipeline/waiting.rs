@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
+use super::limiter::Limiter;
 use super::plan::Next;
 use crate::addr::Addr;
-use crate::limits::{WAITING_MAX, WAITING_MS, WAITING_PER_HOP};
+use crate::limits::{ASK_AGAIN_MS, QUESTIONS_PER_SECOND, WAITING_MAX, WAITING_MS, WAITING_PER_HOP};
 use crate::tables::PortId;
 use crate::time::Tick;
 use crate::xsk::Frame;
@@ -16,6 +17,8 @@ struct Entry {
     port: PortId,
     addr: Addr,
     since: Tick,
+    /// When the kernel was last asked for this hop, as far as this frame knows.
+    asked: Tick,
     origin: Origin,
 }
 
@@ -32,12 +35,18 @@ pub enum Origin {
 #[derive(Debug)]
 pub struct Waiting {
     entries: VecDeque<Entry>,
+    /// Questions about hops for which no frame could wait.
+    questions: Limiter,
 }
 
-impl Default for Waiting {
-    fn default() -> Self {
-        Self { entries: VecDeque::with_capacity(WAITING_MAX) }
-    }
+/// What became of a frame that was to wait.
+#[derive(Debug)]
+#[must_use = "a frame that cannot wait must go home"]
+pub struct Pushed {
+    /// The frame, when too many wait for its hop, or in all.
+    pub refused: Option<Frame>,
+    /// The kernel is to be asked for the hop: nobody did of late.
+    pub ask: bool,
 }
 
 /// What came of a frame that waited.
@@ -50,26 +59,43 @@ pub enum Outcome {
 }
 
 impl Waiting {
-    /// Lets a frame wait for `next`. Returns whether it is the first for that hop, so that the
-    /// kernel is asked once.
-    ///
-    /// # Errors
-    /// The frame itself when too many wait, for this hop or in all.
-    pub fn push(
-        &mut self,
-        frame: Frame,
-        origin: Origin,
-        next: &Next,
-        now: Tick,
-    ) -> Result<bool, Frame> {
-        let same = |e: &&Entry| e.port == next.port && e.addr == next.addr;
-        let before = self.entries.iter().filter(same).count();
+    /// Room for everything that may wait.
+    #[must_use]
+    pub fn new(now: Tick) -> Self {
+        let entries = VecDeque::with_capacity(WAITING_MAX);
+        Self { entries, questions: Limiter::new(QUESTIONS_PER_SECOND, now) }
+    }
+
+    /// Lets a frame wait for `next`, if there is room. A question can get lost, and the kernel
+    /// gives up after a while, so it is asked again as long as packets come.
+    pub fn push(&mut self, frame: Frame, origin: Origin, next: &Next, now: Tick) -> Pushed {
+        let same = |e: &&mut Entry| e.port == next.port && e.addr == next.addr;
+        let (mut before, mut asked) = (0, None);
+        for entry in self.entries.iter_mut().filter(same) {
+            before += 1;
+            asked = Some(entry);
+        }
+        let ask = match asked {
+            Some(last) if now.since(last.asked) < ASK_AGAIN_MS => false,
+            Some(last) => {
+                last.asked = now;
+                true
+            }
+            None => self.entries.len() < WAITING_MAX || self.questions.allow(now),
+        };
         if before >= WAITING_PER_HOP || self.entries.len() >= WAITING_MAX {
-            return Err(frame);
+            return Pushed { refused: Some(frame), ask };
         }
         let (port, addr) = (next.port, next.addr);
-        self.entries.push_back(Entry { frame, port, addr, since: now, origin });
-        Ok(before == 0)
+        let asked = if ask { now } else { self.last_asked(next) };
+        self.entries.push_back(Entry { frame, port, addr, since: now, asked, origin });
+        Pushed { refused: None, ask }
+    }
+
+    /// When the kernel was asked for a hop that a frame waits for.
+    fn last_asked(&self, next: &Next) -> Tick {
+        let same = |e: &&Entry| e.port == next.port && e.addr == next.addr;
+        self.entries.iter().rev().find(same).map_or(Tick::default(), |entry| entry.asked)
     }
 
     /// Received packets that wait: their fate is open.

@@ -95,7 +95,12 @@ pub fn walk(packet: &[u8], first: u8) -> Result<Upper, WalkError> {
     for _ in 0..=EXTENSION_HEADERS_MAX {
         match proto {
             HOP_BY_HOP | ROUTING | DESTINATION => {
-                let header = packet.get(offset..offset + 2).ok_or(WalkError::Truncated)?;
+                let header = packet.get(offset..offset + 4).ok_or(WalkError::Truncated)?;
+                // With segments left, the destination is not the last one (RFC 8200 section 4.4),
+                // and the checksum covers another.
+                if proto == ROUTING && header[3] != 0 {
+                    return Err(WalkError::Refused);
+                }
                 proto = header[0];
                 offset += 8 + usize::from(header[1]) * 8;
             }

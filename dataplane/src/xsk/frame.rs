@@ -15,7 +15,7 @@ pub(super) struct Chunk {
 #[derive(Debug)]
 #[must_use = "a frame that is let go of is lost to the pool"]
 pub struct Frame {
-    pub(super) umem: u16,
+    pub(super) umem: u32,
     pub(super) tails: u8,
     pub(super) head: Chunk,
     pub(super) tail: [Chunk; CHAIN_MAX - 1],
@@ -23,7 +23,7 @@ pub struct Frame {
 
 impl Frame {
     /// A frame of one chunk, holding `len` bytes.
-    pub(super) fn single(umem: u16, index: u32, len: u16) -> Self {
+    pub(super) fn single(umem: u32, index: u32, len: u16) -> Self {
         Self { umem, tails: 0, head: Chunk { index, len }, tail: [Chunk::default(); CHAIN_MAX - 1] }
     }
 

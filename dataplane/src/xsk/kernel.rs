@@ -232,6 +232,7 @@ impl Socket for KernelSocket {
     }
 
     fn transmit(&mut self, frame: Frame) -> Result<(), Frame> {
+        assert_eq!(frame.umem, self.umem.id(), "a frame is sent from its own UMEM");
         let count = frame.chunk_count();
         if self.tx_outstanding + count > self.ring {
             return Err(frame);

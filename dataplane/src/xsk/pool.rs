@@ -4,7 +4,7 @@ use super::umem::Umem;
 /// Free chunks of one worker, last in first out, so that the next frame is warm in the cache.
 #[derive(Debug)]
 pub struct Pool {
-    umem: u16,
+    umem: u32,
     free: Vec<u32>,
 }
 
@@ -24,7 +24,7 @@ impl Pool {
     /// The end of a packet's life here.
     #[inline]
     pub fn give(&mut self, frame: Frame) {
-        debug_assert_eq!(frame.umem, self.umem, "a frame goes home to its own UMEM");
+        assert_eq!(frame.umem, self.umem, "a frame goes home to its own UMEM");
         for chunk in frame.chunks() {
             self.give_chunk(chunk);
         }

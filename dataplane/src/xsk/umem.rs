@@ -1,5 +1,5 @@
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::frame::Frame;
 use super::pool::Pool;
@@ -39,7 +39,7 @@ pub(super) enum Owner {
 pub struct Umem {
     base: NonNull<u8>,
     layout: Layout,
-    id: u16,
+    id: u32,
     _owner: Owner,
 }
 
@@ -49,7 +49,7 @@ unsafe impl Send for Umem {}
 // SAFETY: as above; a shared `Umem` gives no access without a `&mut Frame`.
 unsafe impl Sync for Umem {}
 
-static NEXT_ID: AtomicU16 = AtomicU16::new(0);
+static NEXT_ID: AtomicU32 = AtomicU32::new(0);
 
 impl Umem {
     /// Memory without a kernel, with the strides that it would have, and all its free chunks.
@@ -74,7 +74,7 @@ impl Umem {
         (umem, pool)
     }
 
-    pub(super) fn id(&self) -> u16 {
+    pub(super) fn id(&self) -> u32 {
         self.id
     }
 

@@ -27,8 +27,13 @@ pub(super) fn answer(view: &mut View<'_>, link: Link, ip: &Ip) {
 pub(super) fn onward(view: &mut View<'_>, link: Link, ip: &Ip, to: &Translate) {
     let Some(segment) = segment(view.bytes(), ip) else { return };
     let flags = Flags::RST | (segment.flags & Flags::ACK);
-    let reset =
-        Reset { src: to.src, dst: to.dst, seq: segment.seq.get(), ack: segment.ack.get(), flags };
+    let reset = Reset {
+        src: to.src,
+        dst: to.dst, // What the other end expects next: a SYN it has counted already.
+        seq: segment.seq.get().wrapping_add(u32::from(Flags(segment.flags).any(Flags::SYN))),
+        ack: segment.ack.get(),
+        flags,
+    };
     write(view, link, ip, reset);
 }
 
