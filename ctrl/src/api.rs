@@ -21,6 +21,8 @@ use crate::run::queries::Query;
 
 /// Mode of the socket: its owner and group may ask.
 const SOCKET_MODE: u32 = 0o660;
+/// Connections in one answer: beyond that it would weigh more than the gateway itself.
+const FLOWS_MAX: usize = 100_000;
 /// What a Prometheus server expects of OpenMetrics.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -107,6 +109,7 @@ fn default_limit() -> usize {
 
 async fn flows(State(ask): State<Asker>, Parameters(filter): Parameters<FlowFilter>) -> Response {
     let FlowFilter { limit, service } = filter;
+    let limit = limit.min(FLOWS_MAX);
     json(ask, |reply| Query::Flows { limit, service, reply }).await
 }
 

@@ -73,6 +73,15 @@ pub struct Compiler {
     memo: commit::Memo,
 }
 
+/// What the state of the host may do to a compilation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    /// New wishes must fit the host.
+    New,
+    /// Wishes in force stay so, as far as the host lets them.
+    Running,
+}
+
 /// The outcome of one compilation.
 #[derive(Debug, Clone, Default)]
 pub struct Compiled {
@@ -122,8 +131,32 @@ impl Compiler {
         topology: &Topology,
         now: Duration,
     ) -> Result<Compiled, Vec<Problem>> {
+        self.compile_as(Strictness::New, desired, topology, now)
+    }
+
+    /// Compiles what has been compiled before, because the host changed. A port that is down or
+    /// gone and a backend that is out of reach are warnings then: everything else goes on.
+    ///
+    /// # Errors
+    /// What cannot go on in part, such as a VIP that Linux owns now.
+    pub fn recompile(
+        &mut self,
+        desired: &Desired,
+        topology: &Topology,
+        now: Duration,
+    ) -> Result<Compiled, Vec<Problem>> {
+        self.compile_as(Strictness::Running, desired, topology, now)
+    }
+
+    fn compile_as(
+        &mut self,
+        strictness: Strictness,
+        desired: &Desired,
+        topology: &Topology,
+        now: Duration,
+    ) -> Result<Compiled, Vec<Problem>> {
         let lookup = self.memo.routes(&self.ports, desired, topology);
-        match plan::plan(self, desired, topology, &lookup) {
+        match plan::plan(self, strictness, desired, topology, &lookup) {
             Ok(plan) => Ok(self.commit(desired, topology, plan, now)),
             Err(mut problems) => {
                 problem::sort(&mut problems);

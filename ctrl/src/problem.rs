@@ -55,6 +55,13 @@ impl Problem {
         Self { severity: Severity::Warning, ..Self::error(place, what) }
     }
 
+    /// The same as something that does not keep the rest from working.
+    #[must_use]
+    pub fn demoted(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

@@ -34,6 +34,7 @@ use crate::privileges::{self, Role};
 use crate::problem::{self, Problem};
 use crate::source;
 use crate::steer::{self, Steer};
+use crate::steering::Steering;
 use announce::Announcements;
 use engine::Engine;
 use event::{Event, Outside, Sources};
@@ -68,7 +69,7 @@ pub fn run(options: &Options) -> Result<()> {
         .build()
         .context("make the control thread's runtime")?;
     // Before the file is read: what happens to it from here on, or is asked of us, is not lost.
-    let outside = {
+    let mut outside = {
         let _entered = runtime.enter();
         Outside::listen(&options.config)?
     };
@@ -87,6 +88,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     runtime.block_on(async {
         let mut gateway = Gateway::start(options, desired, text, began).await?;
+        gateway.give_up_privileges(&mut outside)?;
         gateway.serve(outside).await
     })
 }
@@ -137,6 +139,10 @@ pub struct Gateway {
     desired: Desired,
     compiler: Compiler,
     compiled: Compiled,
+    /// What the steering maps hold; `None` while that is not known.
+    steered: Option<Steering>,
+    /// What was last said about a host that changed.
+    host_troubles: String,
     engine: Engine,
     steer: Steer,
     netlink: Netlink,
@@ -176,6 +182,8 @@ impl Gateway {
             start_ms: 0,
             compiler,
             compiled: Compiled::default(),
+            steered: None,
+            host_troubles: String::new(),
             engine,
             steer,
             netlink,
@@ -188,15 +196,19 @@ impl Gateway {
             queries,
             desired,
         };
-        // What an earlier process left in the maps goes, also when there are no services now.
-        gateway.steer.retain_only(&compiled.steering).context("steer less")?;
         gateway.take_over(compiled).await?;
-        privileges::drop_for_this_thread(Role::Control).context("drop privileges")?;
-        gateway.start_ms = gateway.began.elapsed().as_millis() as u64;
-        gateway.tell(State::Ready);
-        let services = gateway.compiled.services.len();
-        tracing::info!(start_ms = gateway.start_ms, services, "ready");
         Ok(gateway)
+    }
+
+    /// The last step of a start: no thread keeps more than it needs from here on.
+    fn give_up_privileges(&mut self, outside: &mut Outside) -> Result<()> {
+        privileges::drop_for_this_thread(Role::Control).context("drop privileges")?;
+        outside.renew_threads()?;
+        self.start_ms = self.began.elapsed().as_millis() as u64;
+        self.tell(State::Ready);
+        let services = self.compiled.services.len();
+        tracing::info!(start_ms = self.start_ms, services, "ready");
+        Ok(())
     }
 
     /// The loop. Every arm is one event; nothing else changes anything.

@@ -67,6 +67,14 @@ impl ConfigWatch {
         Ok(Self { seen: identity(&path), path, route, signal, watcher, due: None })
     }
 
+    /// Watches from a new thread: the old one has the privileges that were held when it began.
+    /// Nothing is lost in between.
+    pub fn renew(&mut self) -> Result<()> {
+        (self.route, self.watcher) = watch(&self.path, &self.signal)?;
+        self.signal.notify_one();
+        Ok(())
+    }
+
     /// Resolves when the file is another than at the last time (or at [`Self::new`]) and nothing
     /// has happened to it for [`QUIET`]; also when it has gone. Cancellation-safe.
     pub async fn changed(&mut self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What an operator asks a running gateway: status, services, flows, metrics; and who may ask.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::appliance::Appliance;
@@ -13,6 +14,7 @@ use portreeve_tests::skip::has_root;
 const REQUESTS: usize = 10;
 /// As the configuration of the tests names it.
 const SERVICE: &str = "s-10.10.200.1";
+const PATIENCE: Duration = Duration::from_secs(5);
 const METRICS: &str = "127.0.0.1:9100";
 
 /// The value of a metric whose line begins with `name`.
@@ -20,6 +22,29 @@ fn metric(text: &str, name: &str) -> Result<u64> {
     let line = text.lines().find(|line| line.starts_with(name));
     let value = line.and_then(|line| line.rsplit(' ').next()).with_context(|| name.to_owned())?;
     value.parse().with_context(|| format!("{name} is {value}"))
+}
+
+/// No thread of the process has more capabilities than NET_ADMIN and NET_RAW. One that began
+/// before they were dropped may still be ending.
+fn only_what_is_needed_is_kept(pid: u32) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look_at_capabilities(pid) {
+            Err(_) if Instant::now() < deadline => std::thread::yield_now(),
+            result => return result,
+        }
+    }
+}
+
+fn look_at_capabilities(pid: u32) -> Result<()> {
+    const NET_ADMIN_AND_RAW: u64 = 1 << 12 | 1 << 13;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = std::fs::read_to_string(task?.path().join("status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
+        let held = u64::from_str_radix(line.context("no CapPrm")?.trim(), 16)?;
+        ensure!(held & !NET_ADMIN_AND_RAW == 0, "a thread keeps {held:x}:\n{status}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -34,6 +59,8 @@ fn an_operator_is_told_what_happens() -> Result<()> {
     let appliance = Appliance::start(&net.gateway, &(gateway + &ports(&seed::PORTS) + &web))?;
     let mode = std::fs::metadata(appliance.socket_path())?.permissions().mode() & 0o777;
     ensure!(mode == 0o660, "the admin socket has mode {mode:o}");
+
+    only_what_is_needed_is_kept(appliance.process()?.pid())?;
 
     let urls = vec![format!("http://{}/", seed::VIPS[0]); REQUESTS];
     let answers = curl::get(&net.client, &urls)?;
@@ -59,7 +86,10 @@ fn an_operator_is_told_what_happens() -> Result<()> {
 
     let url = format!("http://{METRICS}/metrics");
     let text = net.gateway.run("curl", &["--silent", "--fail", &url])?.ok()?;
-    ensure!(metric(&text, &format!("portreeve_service_flows_total{{service=\"{SERVICE}\""))? == REQUESTS as u64);
+    ensure!(
+        metric(&text, &format!("portreeve_service_flows_total{{service=\"{SERVICE}\""))?
+            == REQUESTS as u64
+    );
     ensure!(metric(&text, "portreeve_rx_packets_total{port=\"ens5\"}")? > REQUESTS as u64);
     ensure!(text.contains("portreeve_drops_total{reason=\"no_route\"} 0"), "{text}");
     ensure!(text.trim_end().ends_with("# EOF"), "OpenMetrics ends with EOF: {text}");

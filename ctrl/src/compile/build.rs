@@ -37,7 +37,12 @@ impl Compiler {
         let hops = hops::collect(&mut self.hops, &wanted, topology, &plan.ports);
         let old = &self.memo.tables.routing;
         let same_ids = hops.iter().map(|(id, _)| id).eq(self.memo.hops.iter().map(|(id, _)| id));
-        let same_ways = same_ids && plan.lookup.routes == self.memo.routes;
+        // Flows remember the MTU of their way, too.
+        let mtus = |ports: &[dataplane::tables::Port]| -> Vec<u16> {
+            ports.iter().map(|port| port.mtu).collect()
+        };
+        let same_mtus = mtus(&plan.ports.ports) == mtus(&self.memo.tables.ports);
+        let same_ways = same_ids && same_mtus && plan.lookup.routes == self.memo.routes;
         if same_ways && hops == self.memo.hops {
             return Arc::clone(old);
         }

@@ -7,7 +7,7 @@ use dataplane::tables::{FrontendId, Port, PortId, PortMask, SnatAddress};
 
 use super::linux::LinuxOwned;
 use super::routes::Lookup;
-use super::{BackendKey, Compiler, TOMBSTONES_MAX, ports, reach, services, snat};
+use super::{BackendKey, Compiler, Strictness, TOMBSTONES_MAX, ports, reach, services, snat};
 use crate::desired::Desired;
 use crate::problem::Problem;
 use crate::topology::Topology;
@@ -95,15 +95,23 @@ impl PortPlan {
 /// everything else would follow from the first mistake.
 pub fn plan(
     compiler: &Compiler,
+    strictness: Strictness,
     desired: &Desired,
     topology: &Topology,
     lookup: &Arc<Lookup>,
 ) -> Result<Plan, Vec<Problem>> {
-    let ports = ports::plan(&compiler.ports, desired, topology)?;
+    let known = match strictness {
+        Strictness::New => &[][..],
+        Strictness::Running => &compiler.memo.tables.ports,
+    };
+    let ports = ports::plan(&compiler.ports, known, desired, topology)?;
     let mut problems = Vec::new();
     let paths = reach::paths(desired, topology, &ports, lookup, &mut problems);
     let linux = LinuxOwned::new(topology);
     let sources = snat::plan(desired, &linux, &ports, &paths, &mut problems);
+    if strictness == Strictness::Running {
+        problems = problems.into_iter().map(Problem::demoted).collect();
+    }
     let services = services::plan(desired, &linux, &ports, &sources, &mut problems);
     let mut warnings = Vec::new();
     for problem in problems.extract_if(.., |problem| !problem.is_error()) {

@@ -9,9 +9,11 @@ use crate::problem::Problem;
 use crate::topology::{Link, Topology};
 
 /// Finds the link of every port. Ids follow `known`, the names of the first compilation: flows,
-/// sockets and counters are bound to them until the process ends.
+/// sockets and counters are bound to them until the process ends. `running` are the ports in force,
+/// where a host that changed must not stop everything.
 pub fn plan(
     known: &[Box<str>],
+    running: &[Port],
     desired: &Desired,
     topology: &Topology,
 ) -> Result<PortPlan, Vec<Problem>> {
@@ -27,7 +29,15 @@ pub fn plan(
                 plan.ifindex.push(link.ifindex);
                 plan.ports.push(port(link, topology));
             }
-            Err(problem) => problems.push(problem),
+            // A port in force stays what it was while it is down or gone; its routes went with it.
+            Err(problem) => match running.iter().find(|port| *port.name == **settings.name) {
+                Some(port) => {
+                    let link = topology.link(&settings.name);
+                    plan.ifindex.push(link.map_or(0, |link| link.ifindex));
+                    plan.ports.push(port.clone());
+                }
+                None => problems.push(problem),
+            },
         }
     }
     if problems.is_empty() { Ok(plan) } else { Err(problems) }

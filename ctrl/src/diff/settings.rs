@@ -27,9 +27,9 @@ pub fn compare(old: &Desired, new: &Desired) -> Vec<String> {
         let (before, after) = (list(&old.snat.addresses), list(&new.snat.addresses));
         lines.push(format!("snat.addresses {before} -> {after}"));
     }
-    field(&mut lines, "snat.ports", &old.snat.ports.value, &new.snat.ports.value, "");
+    field(&mut lines, "snat.ports", &old.snat.ports.value, &new.snat.ports.value, RESTART);
     let shared = (&old.snat.shared_ports.value, &new.snat.shared_ports.value);
-    field(&mut lines, "snat.shared_ports", shared.0, shared.1, "");
+    field(&mut lines, "snat.shared_ports", shared.0, shared.1, RESTART);
     let sizes = (&old.maglev.table_size.value, &new.maglev.table_size.value);
     field(&mut lines, "maglev.table_size", sizes.0, sizes.1, "");
     if old.maglev.seeds != new.maglev.seeds {

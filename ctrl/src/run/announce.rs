@@ -9,6 +9,9 @@ const TIMES: usize = 3;
 /// Time between two announcements of one address.
 const INTERVAL: Duration = Duration::from_millis(400);
 
+/// Between two attempts to hand announcements to a busy worker.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Announcements that are still to be made, by time.
 #[derive(Debug, Default)]
 pub struct Announcements {
@@ -24,6 +27,11 @@ impl Announcements {
             let place = self.due.partition_point(|(due, ..)| *due <= at);
             self.due.insert(place, (at, addr, port));
         }
+    }
+
+    /// Puts one back that found no room, for a few milliseconds, in front of all others.
+    pub(super) fn postpone(&mut self, now: Instant, addr: Addr, port: PortId) {
+        self.due.push_front((now + PAUSE, addr, port));
     }
 
     /// Forgets what was planned for addresses that are no longer ours to announce.

@@ -11,6 +11,8 @@ use crate::problem;
 
 /// How long workers may take to adopt new tables before it is worth a warning.
 const ADOPT: Duration = Duration::from_millis(500);
+/// After an attempt that failed.
+const RETRY: Duration = Duration::from_secs(1);
 /// Between two looks at whether they have.
 const ADOPT_POLL: Duration = Duration::from_micros(200);
 
@@ -18,24 +20,51 @@ impl Gateway {
     /// The same wishes on what the host looks like now, or with what was removed gone for good.
     pub(super) async fn recompile(&mut self) {
         let uptime = self.uptime();
-        match self.compiler.compile(&self.desired, self.netlink.topology(), uptime) {
+        let failure = match self.compiler.recompile(&self.desired, self.netlink.topology(), uptime)
+        {
             Ok(compiled) => {
-                if let Err(error) = self.take_over(compiled).await {
-                    tracing::error!("{error:#}");
-                }
+                let warnings = problem::render_all(&compiled.warnings, None);
+                let result = self.take_over(compiled).await;
+                result.err().map_or(warnings, |error| format!("{error:#}; it is tried again"))
             }
-            Err(problems) => tracing::error!(
-                "the host changed so that the configuration does not fit any more; the last good \
-                 tables stay in force\n{}",
-                problem::render_all(&problems, None)
-            ),
+            Err(problems) => {
+                self.try_again_soon();
+                let problems = problem::render_all(&problems, None);
+                format!(
+                    "the configuration does not fit any more, the last good tables stay\n{problems}"
+                )
+            }
+        };
+        self.say_once(failure);
+    }
+
+    /// What stands in the way while the host changes is said when it begins, not at each event.
+    fn say_once(&mut self, words: String) {
+        if words != self.host_troubles && !words.is_empty() {
+            tracing::error!("the host changed: {words}");
         }
+        self.host_troubles = words;
+    }
+
+    /// A deadline that has passed without success comes again, but not at once.
+    fn try_again_soon(&mut self) {
+        self.compiled.next_deadline = Some(self.uptime() + RETRY);
     }
 
     /// Puts a compilation into force. Removals leave steering first, additions enter it last: at
     /// no time does a packet reach a worker whose tables do not know it.
     pub(super) async fn take_over(&mut self, compiled: Compiled) -> Result<()> {
-        let steering_changed = compiled.steering != self.compiled.steering;
+        let result = self.put_into_force(compiled).await;
+        if result.is_err() {
+            // Part of it may be in force; what is missing then is made up for.
+            self.steered = None;
+            self.try_again_soon();
+        }
+        result
+    }
+
+    async fn put_into_force(&mut self, compiled: Compiled) -> Result<()> {
+        let steering_changed = self.steered.as_ref() != Some(&compiled.steering);
         if steering_changed {
             self.steer.retain_only(&compiled.steering).context("steer less")?;
         }
@@ -43,6 +72,7 @@ impl Gateway {
         self.await_adoption().await;
         if steering_changed {
             self.steer.add(&compiled.steering).context("steer more")?;
+            self.steered = Some(compiled.steering.clone());
         }
         let before = std::mem::replace(&mut self.compiled, compiled);
         self.manage_neighbours().await;
@@ -101,7 +131,11 @@ impl Gateway {
     /// Has the workers send the announcements that are due.
     pub(super) fn announce_due(&mut self) {
         while let Some((addr, port)) = self.announcements.pop(now()) {
-            self.engine.announce(addr, port);
+            if !self.engine.announce(addr, port) {
+                // The worker has its hands full: the rest follows shortly.
+                self.announcements.postpone(now(), addr, port);
+                return;
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use crossbeam::channel::{Sender, bounded};
@@ -25,6 +26,8 @@ use crate::netlink::Netlink;
 use crate::privileges::{self, Role};
 use crate::steer::{ModeChoice, PortAttach, Steer};
 
+/// How long a worker may take until it has room for the command to stop.
+const STOP: Duration = Duration::from_secs(1);
 /// Commands that may wait for a worker.
 const COMMANDS: usize = 256;
 
@@ -47,15 +50,14 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Hands a command to the worker and wakes it. A command that finds no room is dropped, and
-    /// with it the way back for an answer, which its asker notices.
-    pub(super) fn command(&self, command: Command) {
-        if self.commands.try_send(command).is_err() {
-            tracing::warn!("the worker does not keep up with its commands");
-        }
+    /// Hands a command to the worker and wakes it. Returns whether there was room; without it the
+    /// command is dropped, and with it the way back for an answer, which its asker notices.
+    pub(super) fn command(&self, command: Command) -> bool {
+        let taken = self.commands.try_send(command).is_ok();
         if let Err(error) = self.waker.wake() {
             tracing::warn!("cannot wake the worker: {error}");
         }
+        taken
     }
 }
 
@@ -183,12 +185,9 @@ impl Engine {
     }
 
     /// Has the worker tell a link that we have an address.
-    pub(super) fn announce(&self, addr: Addr, port: PortId) {
-        self.command(Command::Announce { addr, port });
-    }
-
-    fn command(&self, command: Command) {
-        self.handle.command(command);
+    /// Returns whether it could take that up.
+    pub(super) fn announce(&self, addr: Addr, port: PortId) -> bool {
+        self.handle.command(Command::Announce { addr, port })
     }
 
     /// What it takes to ask the worker something, for a task of its own.
@@ -218,7 +217,15 @@ impl Engine {
 
     /// Ends the worker and waits for it.
     pub(super) fn stop(&mut self) {
-        self.command(Command::Stop);
+        // A worker that takes no command for so long will not end by being asked.
+        let told = self.handle.commands.send_timeout(Command::Stop, STOP).is_ok();
+        if let Err(error) = self.handle.waker.wake() {
+            tracing::warn!("cannot wake the worker: {error}");
+        }
+        if !told {
+            tracing::error!("the worker does not listen; it ends with the process");
+            return;
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

@@ -54,6 +54,11 @@ impl Outside {
             interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
         })
     }
+
+    /// To be called when privileges have been dropped: no thread shall keep any.
+    pub(super) fn renew_threads(&mut self) -> Result<()> {
+        self.watch.renew().context("watch the configuration file anew")
+    }
 }
 
 /// Where events come from. All waits are cancellation-safe: nothing is lost when another one

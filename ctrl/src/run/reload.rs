@@ -1,6 +1,7 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Gateway;
+use crate::compile::Compiler;
 use crate::desired::Desired;
 use crate::notify::State;
 use crate::problem::{self, Problem};
@@ -62,6 +63,12 @@ impl Gateway {
                  change back"
             ));
         }
+        // Tried on a compiler of its own first: ids are given out only when the host agrees.
+        let topology = self.netlink.topology();
+        let trial = Compiler::new().compile(&desired, topology, Duration::ZERO);
+        trial
+            .and_then(|compiled| super::refuse_conflicts(&desired, &compiled))
+            .map_err(|problems| told(&problems))?;
         let uptime = self.uptime();
         let compiled = self
             .compiler
@@ -70,8 +77,12 @@ impl Gateway {
         for warning in loaded.warnings.iter().chain(&compiled.warnings) {
             tracing::warn!("{}", warning.render(Some(&text)));
         }
+        let taken = self.take_over(compiled).await;
+        // Refused or not, these are the wishes that the next attempt is made with.
         self.desired = desired;
-        self.take_over(compiled).await.map_err(|error| format!("{error:#}"))?;
+        taken.map_err(|error| {
+            format!("{error:#}; part of the change may be in force, the rest is tried again")
+        })?;
         tracing::info!(services = self.compiled.services.len(), "configuration taken");
         Ok(true)
     }
@@ -84,6 +95,13 @@ fn needs_restart(old: &Desired, new: &Desired) -> Option<&'static str> {
     }
     if old.worker != new.worker {
         return Some("[worker]");
+    }
+    // Flows hold ports of these ranges.
+    if old.snat.ports != new.snat.ports {
+        return Some("`ports` of [snat]");
+    }
+    if old.snat.shared_ports != new.snat.shared_ports {
+        return Some("`shared_ports` of [snat]");
     }
     (old.ports != new.ports).then_some("[[port]]")
 }

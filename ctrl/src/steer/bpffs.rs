@@ -54,10 +54,7 @@ pub(super) fn require(pin_dir: &Path) -> Result<(), SteerError> {
     if is_bpffs(&existing)? {
         return Ok(());
     }
-    Err(SteerError::NotBpffs {
-        path: pin_dir.into(),
-        mount: pin_dir.parent().unwrap_or(pin_dir).into(),
-    })
+    Err(SteerError::NotBpffs { path: pin_dir.into() })
 }
 
 fn make_dir(dir: &Path) -> Result<(), SteerError> {

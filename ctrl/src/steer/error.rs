@@ -11,14 +11,12 @@ use aya::programs::links::LinkError;
 pub enum SteerError {
     /// Pins only live on a bpffs.
     #[error(
-        "{} is not on a bpffs, so that nothing can be pinned there; mount one: \
-         mount -t bpf bpf {}", path.display(), mount.display()
+        "{} is not on a bpffs, so that nothing is or can be pinned there; /sys/fs/bpf is the usual \
+         place for one: mount -t bpf bpf /sys/fs/bpf", path.display()
     )]
     NotBpffs {
         /// The pin directory.
         path: PathBuf,
-        /// Where a bpffs would do.
-        mount: PathBuf,
     },
     /// The bpffs goes away with this process, and the steering program with it.
     #[error(

@@ -58,6 +58,32 @@ fn a_port_that_is_down_is_a_problem() {
 }
 
 #[test]
+fn a_port_that_goes_down_while_running_stops_nothing_else() {
+    let mut bench = Bench::new();
+    let before = bench.compile(DEMO);
+    let gone = bench.topology.links[2].ifindex;
+    bench.topology.links[2].up = false;
+    bench.topology.routes.retain(|route| route.ifindex != Some(gone));
+    let text = desired(DEMO);
+    let after = bench.compiler.recompile(&text, &bench.topology, at(1)).unwrap();
+    assert!(!after.warnings.is_empty(), "the operator is told");
+    assert!(after.warnings.iter().all(|warning| !warning.is_error()));
+    assert!(Arc::ptr_eq(&before.tables.ports, &after.tables.ports));
+    assert!(Arc::ptr_eq(&before.tables.frontends, &after.tables.frontends));
+    bench.topology.links.remove(2);
+    bench.compiler.recompile(&text, &bench.topology, at(2)).unwrap();
+    assert!(!bench.errors(DEMO).is_empty(), "new wishes must fit the host");
+}
+
+#[test]
+fn a_new_mtu_makes_flows_look_for_their_way_again() {
+    let mut bench = Bench::new();
+    let before = bench.compile(DEMO).tables.routing.generation;
+    bench.topology.links[2].mtu = 1280;
+    assert_ne!(bench.compile(DEMO).tables.routing.generation, before);
+}
+
+#[test]
 fn a_backend_without_any_route_is_a_problem() {
     let mut bench = Bench::new();
     bench.topology.routes.retain(|route| route.dest.prefix_len() != 0);
