@@ -99,6 +99,11 @@ mod tests {
     fn refuses_a_pin_directory_on_another_file_system() {
         let error = require(Path::new("/proc/nowhere/pins")).unwrap_err();
         assert!(matches!(error, SteerError::NotBpffs { .. }), "{error}");
-        assert!(error.to_string().contains("mount -t bpf bpf /proc/nowhere"), "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with("/proc/nowhere/pins is not on a bpffs"), "{text}");
+        assert!(
+            text.ends_with("mount -t bpf bpf /sys/fs/bpf"),
+            "never over a directory in use: {text}"
+        );
     }
 }
