@@ -18,6 +18,11 @@ pub fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// What libxdp's makefile passes to clang when nobody says otherwise, and one more: it warns as
+/// errors, and clang 22 warns of the `-c` that the makefile passes beside `-S`.
+const LIBXDP_BPF_CFLAGS: &str =
+    "-Wno-visibility -fno-stack-protector -Wno-unused-command-line-argument";
+
 /// A cargo command at the top of the repository, with the environment that every build here gets.
 /// It is one and the same for all, so that no command makes another rebuild anything.
 pub fn cargo(args: &[&str]) -> Command {
@@ -51,6 +56,9 @@ pub fn prepare(command: &mut Command) {
     command.current_dir(root()).env("PATH", search_path());
     if let Some(version) = llvm::installed() {
         command.env("CLANG", format!("clang-{version}")).env("LLC", format!("llc-{version}"));
+    }
+    if env::var_os("BPF_CFLAGS").is_none() {
+        command.env("BPF_CFLAGS", LIBXDP_BPF_CFLAGS);
     }
     // What cargo told us of our own package is not about the ones built now.
     for (name, _) in env::vars_os() {
