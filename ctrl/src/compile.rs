@@ -61,13 +61,17 @@ pub use view::{FrontendView, MemberView, ServiceView, shares};
 /// service they came through.
 pub type BackendKey = (Addr, L4Port, Proto);
 
+/// An address that Linux gains or gives up has other ports: flows of its former id end instead of
+/// getting ports of the wrong range. The ranges themselves change only with a restart.
+type SnatKey = (Addr, bool);
+
 /// Compiles again and again, and keeps ids and unchanged parts in between.
 #[derive(Debug, Default)]
 pub struct Compiler {
     ports: Vec<Box<str>>,
     frontends: Registry<dataplane::tables::frontend::FrontendKey, Frontend>,
     backends: Registry<BackendKey, Backend>,
-    snat: Registry<Addr, SnatAddress>,
+    snat: Registry<SnatKey, SnatAddress>,
     hops: Registry<(PortId, Addr), Hop>,
     graves: grave::Graves,
     memo: commit::Memo,

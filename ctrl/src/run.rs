@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use portreeve_bpf_abi::Mode;
 use tokio::sync::mpsc;
 
 use crate::api;
@@ -143,6 +144,8 @@ pub struct Gateway {
     steered: Option<Steering>,
     /// What was last said about a host that changed.
     host_troubles: String,
+    /// Shares of backends in the tables that somebody asked for.
+    shares: queries::Shares,
     engine: Engine,
     steer: Steer,
     netlink: Netlink,
@@ -184,6 +187,7 @@ impl Gateway {
             compiled: Compiled::default(),
             steered: None,
             host_troubles: String::new(),
+            shares: queries::Shares::default(),
             engine,
             steer,
             netlink,
@@ -281,6 +285,15 @@ fn load_steering(desired: &Desired, netlink: &Netlink) -> Result<Steer> {
     for port in &report.ports {
         let mode = port.mode.name();
         tracing::info!(port = port.name, mode, adopted = port.adopted, "port attached");
+        if port.mode == Mode::Skb {
+            tracing::warn!(
+                port = port.name,
+                "attached in skb mode, in the kernel's generic path: GRO, LRO and VLAN offload may \
+                 merge or hide packets before they are seen; switch them off with `ethtool -K {} \
+                 gro off lro off rxvlan off`",
+                port.name
+            );
+        }
     }
     Ok(steer)
 }

@@ -18,7 +18,7 @@ use dataplane::addr::{Addr, Proto};
 use dataplane::tables::backend::BackendState;
 use dataplane::tables::frontend::{Frontend, FrontendKey};
 use dataplane::tables::route::HopRef;
-use dataplane::tables::{FrontendId, PortId, PortMask};
+use dataplane::tables::{FrontendId, PortId, PortMask, SnatId};
 use portreeve::compile::{Compiled, Compiler, HostFacts, LINGER, Listener, host_conflicts};
 use portreeve::desired::Desired;
 use portreeve::source::toml::load;
@@ -205,6 +205,26 @@ fn an_unshared_source_is_announced_and_a_shared_one_is_taken_by_range() {
     assert!(announced.contains(&addr("172.16.1.200")) && !announced.contains(&addr("172.16.1.1")));
     assert!(compiled.steering.host.contains(&addr("192.0.2.10")));
     assert_eq!(frontend(&compiled, &tcp("10.10.200.1", 80)).1.snat.len(), 2);
+}
+
+#[test]
+fn a_source_that_linux_gives_up_is_another_one() {
+    let text = format!("[snat]\naddresses = [\"172.16.1.1\"]\n{DEMO}");
+    let mut bench = Bench::new();
+    let source = |compiled: &Compiled| -> (SnatId, bool) {
+        let (id, source) = compiled.tables.snat.iter().next().unwrap();
+        let owned = compiled.tables.addresses.get(&source.addr).unwrap();
+        assert_eq!(owned.snat, Some(id));
+        assert_eq!(*frontend(compiled, &tcp("10.10.200.1", 80)).1.snat, [id]);
+        (id, source.shared)
+    };
+    let before = bench.compile(&text);
+    let (shared, true) = source(&before) else { panic!("Linux has it") };
+    assert_eq!(source(&bench.compile(&text)).0, shared);
+    bench.topology.addresses.retain(|held| held.net.addr().to_string() != "172.16.1.1");
+    let after = bench.compile(&text);
+    let (whole, false) = source(&after) else { panic!("it is ours alone") };
+    assert!(whole != shared && after.tables.snat.get(shared).is_none());
 }
 
 #[test]

@@ -4,23 +4,44 @@ use std::sync::Arc;
 use dataplane::addr::Addr;
 use dataplane::tables::frontend::FrontendKey;
 use dataplane::tables::maglev::Member;
+use dataplane::tables::registry::Registry;
 use dataplane::tables::{
     Backend, BackendId, BackendState, Frontend, FrontendId, Frontends, Maglev, PortId, Routing,
-    Slab, SnatAddress,
+    Slab, SnatAddress, SnatId,
 };
 
 use super::plan::{FrontendPlan, Plan};
-use super::{BackendKey, Compiler, frontends, hops, keep};
+use super::{BackendKey, Compiler, SnatKey, frontends, hops, keep};
 use crate::desired::Desired;
 use crate::topology::Topology;
 
 const COUNTED: &str = "`plan` has counted the ids";
 
+/// The id of a source address as it is in `plan`.
+pub(super) fn snat_id(
+    ids: &Registry<SnatKey, SnatAddress>,
+    plan: &Plan,
+    addr: Addr,
+) -> Option<SnatId> {
+    ids.get(&(addr, plan.snat.get(&addr)?.shared))
+}
+
+/// The generation after `old`; never 0, which is what flows that have looked nothing up hold.
+const fn next_generation(old: u16) -> u16 {
+    match old.wrapping_add(1) {
+        0 => 1,
+        next => next,
+    }
+}
+
 impl Compiler {
     pub(super) fn build_snat(&mut self, plan: &Plan) -> Arc<Slab<SnatAddress>> {
         let sources = plan.snat.iter();
         let slab: Slab<_> = sources
-            .map(|(addr, source)| (self.snat.id_of(addr).expect(COUNTED), source.clone()))
+            .map(|(addr, source)| {
+                let key = (*addr, source.shared);
+                (self.snat.id_of(&key).expect(COUNTED), source.clone())
+            })
             .collect();
         keep(&self.memo.tables.snat, Arc::new(slab), |a, b| a.iter().eq(b.iter()))
     }
@@ -46,7 +67,7 @@ impl Compiler {
         if same_ways && hops == self.memo.hops {
             return Arc::clone(old);
         }
-        let generation = old.generation.wrapping_add(u16::from(!same_ways));
+        let generation = if same_ways { old.generation } else { next_generation(old.generation) };
         self.memo.routes = Arc::clone(&plan.lookup.routes);
         self.memo.hops.clone_from(&hops);
         Arc::new(Routing::new(generation, self.memo.routes.iter().copied(), hops))
@@ -59,7 +80,8 @@ impl Compiler {
             let backend = &plan.backends[key];
             let (addr, port, _) = *key;
             let state = if backend.active { BackendState::Active } else { BackendState::Draining };
-            let default_snat = backend.default_snat.and_then(|addr| self.snat.get(&addr));
+            let default_snat =
+                backend.default_snat.and_then(|addr| snat_id(&self.snat, plan, addr));
             let hop = routing.resolve(addr, mtu);
             let id = self.backends.id_of(key).expect(COUNTED);
             slab.insert(id, Backend { addr, port, state, hop, default_snat });
@@ -80,7 +102,7 @@ impl Compiler {
         for frontend in &plan.frontends {
             let id = self.frontends.id_of(&frontend.key).expect(COUNTED);
             let left = left.get(&frontend.key).map_or([].as_slice(), Vec::as_slice);
-            let built = self.frontend(frontend, left);
+            let built = self.frontend(plan, frontend, left);
             all.push((id, self.keep_frontend(id, built)));
         }
         self.memo.maglev.end();
@@ -103,12 +125,16 @@ impl Compiler {
         if unchanged { Arc::clone(old) } else { Arc::new(all.into_iter().collect()) }
     }
 
-    fn frontend(&mut self, plan: &FrontendPlan, left: &[BackendId]) -> Frontend {
+    fn frontend(&mut self, plan: &Plan, frontend: &FrontendPlan, left: &[BackendId]) -> Frontend {
         Frontend {
-            key: plan.key,
-            mode: plan.mode,
-            maglev: self.maglev(plan),
-            snat: plan.snat.iter().filter_map(|addr| self.snat.get(addr)).collect(),
+            key: frontend.key,
+            mode: frontend.mode,
+            maglev: self.maglev(frontend),
+            snat: frontend
+                .snat
+                .iter()
+                .filter_map(|addr| snat_id(&self.snat, plan, *addr))
+                .collect(),
             left: left.into(),
             gone: false,
         }
@@ -141,5 +167,15 @@ impl Compiler {
             left.entry(*frontend).or_default().push(id);
         }
         left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_never_that_of_flows_that_looked_nothing_up() {
+        assert_eq!([0, 1, u16::MAX].map(next_generation), [1, 2, 1]);
     }
 }

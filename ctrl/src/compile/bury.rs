@@ -9,7 +9,7 @@ use dataplane::tables::registry::Registry;
 use super::grave::{Graveyard, LINGER};
 use super::linux::LinuxOwned;
 use super::plan::Plan;
-use super::{BackendKey, Compiler};
+use super::{BackendKey, Compiler, SnatKey};
 use crate::topology::Topology;
 
 impl Compiler {
@@ -77,9 +77,12 @@ impl Compiler {
                 plan.snat.insert(source.addr, source);
             }
         }
-        let unused: Vec<Addr> = self.snat.iter().map(|(addr, _)| *addr).collect();
-        for addr in unused.iter().filter(|addr| !plan.snat.contains_key(addr)) {
-            self.snat.release(addr);
+        let known: Vec<SnatKey> = self.snat.iter().map(|(key, _)| *key).collect();
+        let used = |(addr, shared): &SnatKey| {
+            plan.snat.get(addr).is_some_and(|source| source.shared == *shared)
+        };
+        for key in known.iter().filter(|key| !used(key)) {
+            self.snat.release(key);
         }
     }
 

@@ -5,6 +5,7 @@ use dataplane::addr::{Addr, Proto};
 use dataplane::tables::registry::Registry;
 use dataplane::tables::{Owned, PortId, PortMask, SnatAddress, Vip};
 
+use super::SnatKey;
 use super::plan::{FrontendPlan, Plan};
 use crate::steering::{PortRange, Share, Steering};
 use crate::topology::Topology;
@@ -13,7 +14,7 @@ use crate::topology::Topology;
 pub fn addresses<'v>(
     plan: &Plan,
     retired: impl Iterator<Item = &'v Addr>,
-    snat_ids: &Registry<Addr, SnatAddress>,
+    snat_ids: &Registry<SnatKey, SnatAddress>,
 ) -> BTreeMap<Addr, Owned> {
     let mut owned: BTreeMap<Addr, Owned> = BTreeMap::new();
     for FrontendPlan { key, announce, .. } in &plan.frontends {
@@ -29,7 +30,7 @@ pub fn addresses<'v>(
     }
     for (addr, source) in &plan.snat {
         let entry = owned.entry(*addr).or_default();
-        entry.snat = snat_ids.get(addr);
+        entry.snat = snat_ids.get(&(*addr, source.shared));
         if !source.shared && !plan.retired_snat.contains(addr) {
             entry.announce = plan.ports.all();
         }

@@ -32,6 +32,8 @@ pub struct Plan {
 pub struct PortPlan {
     pub ports: Vec<Port>,
     pub ifindex: Vec<u32>,
+    /// Ports in force that cannot be used now.
+    pub unusable: Vec<Problem>,
 }
 
 /// A backend, whichever services it is in.
@@ -104,7 +106,7 @@ pub fn plan(
         Strictness::New => &[][..],
         Strictness::Running => &compiler.memo.tables.ports,
     };
-    let ports = ports::plan(&compiler.ports, known, desired, topology)?;
+    let mut ports = ports::plan(&compiler.ports, known, desired, topology)?;
     let mut problems = Vec::new();
     let paths = reach::paths(desired, topology, &ports, lookup, &mut problems);
     let linux = LinuxOwned::new(topology);
@@ -113,7 +115,7 @@ pub fn plan(
         problems = problems.into_iter().map(Problem::demoted).collect();
     }
     let services = services::plan(desired, &linux, &ports, &sources, &mut problems);
-    let mut warnings = Vec::new();
+    let mut warnings = std::mem::take(&mut ports.unusable);
     for problem in problems.extract_if(.., |problem| !problem.is_error()) {
         warnings.push(problem);
     }

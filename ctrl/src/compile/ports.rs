@@ -35,6 +35,7 @@ pub fn plan(
                     let link = topology.link(&settings.name);
                     plan.ifindex.push(link.map_or(0, |link| link.ifindex));
                     plan.ports.push(port.clone());
+                    plan.unusable.push(problem.demoted());
                 }
                 None => problems.push(problem),
             },

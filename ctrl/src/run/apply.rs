@@ -24,8 +24,13 @@ impl Gateway {
         {
             Ok(compiled) => {
                 let warnings = problem::render_all(&compiled.warnings, None);
-                let result = self.take_over(compiled).await;
-                result.err().map_or(warnings, |error| format!("{error:#}; it is tried again"))
+                match self.take_over(compiled).await {
+                    Ok(()) => {
+                        self.reloads.complete();
+                        return self.say_once(warnings, false);
+                    }
+                    Err(error) => format!("{error:#}; it is tried again"),
+                }
             }
             Err(problems) => {
                 self.try_again_soon();
@@ -35,13 +40,17 @@ impl Gateway {
                 )
             }
         };
-        self.say_once(failure);
+        self.say_once(failure, true);
     }
 
     /// What stands in the way while the host changes is said when it begins, not at each event.
-    fn say_once(&mut self, words: String) {
+    fn say_once(&mut self, words: String, failed: bool) {
         if words != self.host_troubles && !words.is_empty() {
-            tracing::error!("the host changed: {words}");
+            if failed {
+                tracing::error!("{words}");
+            } else {
+                tracing::warn!("the host changed: {words}");
+            }
         }
         self.host_troubles = words;
     }
@@ -78,6 +87,7 @@ impl Gateway {
         self.manage_neighbours().await;
         self.join_groups();
         self.plan_announcements(&before);
+        self.forget_shares();
         Ok(())
     }
 

@@ -3,7 +3,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use crossbeam::channel::{Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use dataplane::addr::Addr;
 use dataplane::counters::Counters;
 use dataplane::pipeline::tx::{AskHop, Lane};
@@ -26,7 +26,7 @@ use crate::netlink::Netlink;
 use crate::privileges::{self, Role};
 use crate::steer::{ModeChoice, PortAttach, Steer};
 
-/// How long a worker may take until it has room for the command to stop.
+/// How long a worker may take until it has room for the command to stop, and then to end.
 const STOP: Duration = Duration::from_secs(1);
 /// Commands that may wait for a worker.
 const COMMANDS: usize = 256;
@@ -61,12 +61,16 @@ impl Handle {
     }
 }
 
-/// Says that the worker thread has ended, however it did.
-struct Ended(Arc<Notify>);
+/// Says that the worker thread has ended, however it did: to the loop, and by the closed channel
+/// to whoever waits for the end.
+struct Ended {
+    notify: Arc<Notify>,
+    _open: Sender<()>,
+}
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.notify_one();
+        self.notify.notify_one();
     }
 }
 
@@ -77,6 +81,8 @@ pub struct Engine {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
     ended: Arc<Notify>,
+    /// Closes when the thread ends.
+    closed: Receiver<()>,
     /// The sockets in force.
     pub lanes: Vec<LaneInfo>,
     /// The core that the worker is pinned to.
@@ -148,10 +154,12 @@ impl Engine {
         };
         let core = desired.worker.core.or_else(default_core);
         let ended = Arc::new(Notify::new());
-        let thread = Some(spawn(setup, core, Ended(Arc::clone(&ended)))?);
+        let (open, closed) = bounded(0);
+        let guard = Ended { notify: Arc::clone(&ended), _open: open };
+        let thread = Some(spawn(setup, core, guard)?);
         let carried = Carried::default();
         let handle = Handle { commands, waker };
-        Ok(Self { publisher, counters, handle, thread, ended, lanes: infos, core, carried })
+        Ok(Self { publisher, counters, handle, thread, ended, closed, lanes: infos, core, carried })
     }
 
     /// Makes `tables` the ones that the worker uses from its next burst on.
@@ -217,12 +225,18 @@ impl Engine {
 
     /// Ends the worker and waits for it.
     pub(super) fn stop(&mut self) {
-        // A worker that takes no command for so long will not end by being asked.
-        let told = self.handle.commands.send_timeout(Command::Stop, STOP).is_ok();
+        // A worker that takes no command for so long will not end by being asked; one that has
+        // ended takes none either.
+        let told = self.handle.commands.send_timeout(Command::Stop, STOP);
+        if told.is_err() {
+            tracing::warn!("the worker does not take the command to stop");
+        }
         if let Err(error) = self.handle.waker.wake() {
             tracing::warn!("cannot wake the worker: {error}");
         }
-        if !told {
+        // Nobody sends: the channel ends with the thread, or this wait does.
+        let open = self.closed.recv_timeout(STOP) == Err(RecvTimeoutError::Timeout);
+        if open {
             tracing::error!("the worker does not listen; it ends with the process");
             return;
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use dataplane::addr::{Addr, L4Port};
 use dataplane::drop_reason::DropReason;
-use dataplane::tables::{BackendState, FrontendId, PortId};
+use dataplane::tables::{BackendId, BackendState, FrontendId, Maglev, PortId};
 use dataplane::worker::command::{Census, Command, FlowInfo, ListFlows};
 use tokio::sync::oneshot;
 
@@ -42,10 +42,13 @@ pub enum Query {
 
 type Names = HashMap<FrontendId, Arc<str>>;
 
+/// By table, which is held so that its address stays its own.
+pub(super) type Shares = HashMap<*const Maglev, (Arc<Maglev>, HashMap<BackendId, f64>)>;
+
 impl Gateway {
     /// Answers now what control knows; what a worker must say is awaited in a task of its own.
     /// An asker that has gone away meanwhile misses nothing.
-    pub(super) fn answer(&self, query: Query) {
+    pub(super) fn answer(&mut self, query: Query) {
         match query {
             Query::Status(reply) => {
                 let (status, worker) = (self.status(), self.engine.handle());
@@ -55,6 +58,7 @@ impl Gateway {
                 });
             }
             Query::Services(reply) => {
+                self.learn_shares();
                 let _ = reply.send(self.services());
             }
             Query::Flows { limit, service, reply } => {
@@ -165,6 +169,22 @@ impl Gateway {
             .collect()
     }
 
+    /// Works out the shares of tables that were not asked for before: each is walked once in its
+    /// life.
+    fn learn_shares(&mut self) {
+        for (_, frontend) in self.compiled.tables.frontends.iter() {
+            let Some(maglev) = &frontend.maglev else { continue };
+            let entry = self.shares.entry(Arc::as_ptr(maglev));
+            entry.or_insert_with(|| (Arc::clone(maglev), shares(maglev)));
+        }
+    }
+
+    /// Lets go of tables that nobody else holds.
+    pub(super) fn forget_shares(&mut self) {
+        self.shares.retain(|_, (maglev, _)| Arc::strong_count(maglev) > 1);
+    }
+
+    /// Every (VIP, port) of every service, with the shares that are known.
     fn services(&self) -> Vec<Service> {
         let services = self.compiled.services.iter();
         services
@@ -176,7 +196,8 @@ impl Gateway {
         let tables = &self.compiled.tables;
         let frontend = tables.frontends.get(view.id);
         let maglev = frontend.and_then(|f| f.maglev.as_ref());
-        let shares = maglev.map(|maglev| shares(maglev)).unwrap_or_default();
+        let shares = maglev.and_then(|maglev| self.shares.get(&Arc::as_ptr(maglev)));
+        let share_of = |id| shares.and_then(|(_, shares)| shares.get(id)).copied();
         let backends = view.members.iter().filter_map(|member| {
             let backend = tables.backends.get(member.id)?;
             let draining = member.weight == 0 || backend.state == BackendState::Draining;
@@ -185,7 +206,7 @@ impl Gateway {
                 port: backend.port,
                 weight: member.weight,
                 state: if draining { "draining" } else { "active" }.to_owned(),
-                share_percent: shares.get(&member.id).copied().unwrap_or(0.0) * 100.0,
+                share_percent: share_of(&member.id).unwrap_or(0.0) * 100.0,
                 flows: None,
             })
         });

@@ -18,12 +18,61 @@ pub struct Reloads {
     pub taken: u64,
     /// Attempts that were refused.
     pub refused: u64,
+    /// The last attempt is in force in part only.
+    unfinished: bool,
+}
+
+/// Why a configuration is not in force.
+enum Failure {
+    /// Nothing changed.
+    Refused(String),
+    /// Steering or tables could not be written; they are tried again.
+    Unfinished(String),
+}
+
+impl From<String> for Failure {
+    fn from(refusal: String) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 impl Reloads {
     /// The configuration of the start.
     pub(super) fn first() -> Self {
-        Self { at: SystemTime::now(), problems: Vec::new(), taken: 0, refused: 0 }
+        Self {
+            at: SystemTime::now(),
+            problems: Vec::new(),
+            taken: 0,
+            refused: 0,
+            unfinished: false,
+        }
+    }
+
+    /// What is wanted is in force now: an attempt that was not finished has been.
+    pub(super) fn complete(&mut self) {
+        if std::mem::take(&mut self.unfinished) {
+            tracing::info!("the configuration is in force now");
+            self.taken += 1;
+            self.problems.clear();
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) {
+        let words = match failure {
+            Failure::Refused(why) => {
+                // What is said last stands until the file is read again.
+                self.unfinished = false;
+                self.refused += 1;
+                tracing::error!("configuration refused, nothing changed\n{why}");
+                why
+            }
+            Failure::Unfinished(why) => {
+                self.unfinished = true;
+                tracing::error!("configuration taken in part\n{why}");
+                why
+            }
+        };
+        self.problems = words.lines().map(str::to_owned).collect();
     }
 }
 
@@ -35,33 +84,31 @@ impl Gateway {
         match self.try_reload().await {
             Ok(changed) => {
                 self.reloads.taken += u64::from(changed);
+                self.reloads.unfinished = false;
                 self.reloads.problems.clear();
             }
-            Err(refusal) => {
-                self.reloads.refused += 1;
-                tracing::error!("configuration refused, nothing changed\n{refusal}");
-                self.reloads.problems = refusal.lines().map(str::to_owned).collect();
-            }
+            Err(failure) => self.reloads.failed(failure),
         }
         self.tell(State::Ready);
     }
 
     /// Says whether something changed.
-    async fn try_reload(&mut self) -> Result<bool, String> {
+    async fn try_reload(&mut self) -> Result<bool, Failure> {
         let text = super::read(&self.config).map_err(|error| format!("{error:#}"))?;
         let file = self.config.display().to_string();
         let told = |problems: &[Problem]| problem::render_all(problems, Some(&text));
         let loaded = source::toml::load(&file, &text).map_err(|problems| told(&problems))?;
         let desired = self.options.override_in(loaded.desired);
-        if desired == self.desired {
+        // What is not wholly in force is put there, whether the wishes are new or not.
+        if desired == self.desired && self.steered.is_some() {
             tracing::info!("configuration read again: nothing changed");
             return Ok(false);
         }
         if let Some(section) = needs_restart(&self.desired, &desired) {
-            return Err(format!(
+            return Err(Failure::Refused(format!(
                 "{file}: {section} cannot change while the gateway runs; restart it, or take the \
                  change back"
-            ));
+            )));
         }
         // Tried on a compiler of its own first: ids are given out only when the host agrees.
         let topology = self.netlink.topology();
@@ -78,10 +125,13 @@ impl Gateway {
             tracing::warn!("{}", warning.render(Some(&text)));
         }
         let taken = self.take_over(compiled).await;
-        // Refused or not, these are the wishes that the next attempt is made with.
+        // Also when that failed: part of it may be in force, and the next attempt is made with it.
         self.desired = desired;
         taken.map_err(|error| {
-            format!("{error:#}; part of the change may be in force, the rest is tried again")
+            let why = format!("{error:#}");
+            Failure::Unfinished(format!(
+                "{why}; part of the change may be in force, the rest is tried again"
+            ))
         })?;
         tracing::info!(services = self.compiled.services.len(), "configuration taken");
         Ok(true)
