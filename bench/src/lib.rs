@@ -1,0 +1,13 @@
+//! The throughput harness: what the box can do, and the proof of it. Two halves, `memory` and
+//! `wire`, fill one `report::model::Run`.
+
+/// The command line.
+pub mod cli;
+/// The worker loop on simulated rings, on one core, without a kernel.
+pub mod memory;
+/// Order statistics.
+pub mod stats;
+/// Time that the processor was taken away from us.
+pub mod stolen;
+/// What a run found, and how it is shown.
+pub mod report;
