@@ -42,8 +42,11 @@ pub fn run(_options: &Options) -> Result<Run> {
         (Family::V4, 1_000_000),
         (Family::V6, 1_000_000),
     ] {
-        if only.is_some_and(|o| o != flows) { continue; }
-        let shape = world::Shape { flows: (flows as usize * 2).max(1 << 17), ..world::Shape::default() };
+        if only.is_some_and(|o| o != flows) {
+            continue;
+        }
+        let shape =
+            world::Shape { flows: (flows as usize * 2).max(1 << 17), ..world::Shape::default() };
         let (mut world, mut feed) = established::Established::new(family, flows, 60, &shape)?;
         let mut template = packets::Template::new(packets::Kind::Udp, family, 0, 60)?;
         let mut miss = yardstick::Miss::new(world::config(&shape).bytes());
@@ -56,7 +59,10 @@ pub fn run(_options: &Options) -> Result<Run> {
         use crate::stats::*;
         println!(
             "{family:?} {flows}: {:.1} ns ({:?}) null {:.1} miss {:.1}",
-            median(&all.2), range(&all.2), median(&all.0), median(&all.1)
+            median(&all.2),
+            range(&all.2),
+            median(&all.0),
+            median(&all.1)
         );
     }
     anyhow::bail!("in the works")

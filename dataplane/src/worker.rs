@@ -18,7 +18,7 @@ use crate::flow::{FlowTable, FlowTableConfig};
 use crate::limits::SWEEP_STEP;
 use crate::pipeline::context::EXTRA_MAX;
 use crate::pipeline::limiter::Limiters;
-use crate::pipeline::tx::{AskHop, Lane, Tx};
+use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
 use crate::pipeline::{Ctx, Memory, plan::Next, run_burst};
 use crate::tables::Tables;
@@ -61,6 +61,7 @@ pub struct Setup<S> {
 /// One pinned thread's work.
 pub struct Worker<S> {
     lanes: Vec<Lane<S>>,
+    ways: Ways,
     umem: Arc<Umem>,
     pool: Pool,
     tables: Reader<Tables>,
@@ -106,6 +107,7 @@ impl<S: Socket> Worker<S> {
         let clock = Clock::start();
         let now = clock.now();
         let mut worker = Self {
+            ways: Ways::new(&setup.lanes),
             lanes: setup.lanes,
             umem: setup.umem,
             pool: setup.pool,
@@ -218,8 +220,13 @@ impl<S: Socket> Worker<S> {
             ident: &mut self.ident,
         };
         let mut memory = Memory { umem: &self.umem, pool: &mut self.pool, extra: &mut self.extra };
-        let mut tx =
-            Tx { lanes: &mut self.lanes, lane, waiting: &mut self.waiting, ask: self.ask.as_ref() };
+        let mut tx = Tx {
+            lanes: &mut self.lanes,
+            ways: &self.ways,
+            lane,
+            waiting: &mut self.waiting,
+            ask: self.ask.as_ref(),
+        };
         work(&mut ctx, &mut memory, &mut tx)
     }
 

@@ -29,7 +29,8 @@ impl Random {
     /// A number below `end`.
     #[inline]
     pub fn below(&mut self, end: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (((self.0 >> 32) * u64::from(end)) >> 32) as u32
     }
 }
@@ -44,7 +45,11 @@ impl Established {
         let small = templates(family, shape, eth::LEN + 46)?;
         establish(&mut world, small, family, shape, flows);
         let count = world.worker.flows().len();
-        ensure!(count == flows as usize, "{count} of {flows} flows came to be: {:?}", world.drops());
+        ensure!(
+            count == flows as usize,
+            "{count} of {flows} flows came to be: {:?}",
+            world.drops()
+        );
         let templates = templates(family, shape, len)?;
         Ok((world, Self { templates, flows, random: Random::new(7) }))
     }

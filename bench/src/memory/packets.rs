@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use dataplane::addr::{Addr, Family};
-use dataplane::wire::checksum;
+use dataplane::wire::checksum::Delta;
 
 use super::world::{CLIENT_MAC, PORT_MACS, vip};
 
@@ -29,7 +29,7 @@ pub struct Template {
     /// Where its checksum is.
     checksum: usize,
     /// The IPv4 header checksum and the transport checksum without the client.
-    base: (u64, u64),
+    base: (u16, u16),
 }
 
 /// Number of the client of a flow, and its port.
@@ -70,7 +70,7 @@ impl Template {
                 l4 + 16
             }
         };
-        let word = |at: usize| u64::from(!u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+        let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
         let base = (word(24), word(checksum));
         Ok(Self { bytes, family, l4, checksum, base })
     }
@@ -90,23 +90,26 @@ impl Template {
     /// The packet of a client, numbered, from one of its ports.
     pub fn of(&mut self, (client, port): (u32, u16)) -> &[u8] {
         let host = client_octets(client);
-        let words = u64::from(u16::from_be_bytes([host[0], host[1]]))
-            + u64::from(u16::from_be_bytes([host[2], host[3]]));
+        let mut delta = Delta::default();
+        delta.word(0, u16::from_be_bytes([host[0], host[1]]));
+        delta.word(0, u16::from_be_bytes([host[2], host[3]]));
         match self.family {
             Family::V4 => {
                 self.bytes[26..30].copy_from_slice(&host);
-                let sum = !checksum::fold(self.base.0 + words);
-                self.bytes[24..26].copy_from_slice(&sum.to_be_bytes());
+                self.bytes[24..26].copy_from_slice(&delta.apply(self.base.0).to_be_bytes());
             }
             Family::V6 => {
-                self.bytes[22..26].copy_from_slice(&[0xfd, 0, 0, 1]);
+                let prefix = [0xfd00, 1];
+                self.bytes[22..24].copy_from_slice(&u16::to_be_bytes(prefix[0]));
+                self.bytes[24..26].copy_from_slice(&u16::to_be_bytes(prefix[1]));
                 self.bytes[34..38].copy_from_slice(&host);
+                prefix.iter().for_each(|word| delta.word(0, *word));
             }
         }
-        let prefix = if self.family == Family::V6 { 0xfd00 + 1 } else { 0 };
+        delta.word(0, port);
         self.bytes[self.l4..self.l4 + 2].copy_from_slice(&port.to_be_bytes());
-        let sum = !checksum::fold(self.base.1 + words + prefix + u64::from(port));
-        self.bytes[self.checksum..self.checksum + 2].copy_from_slice(&sum.to_be_bytes());
+        let sum = delta.apply(self.base.1).to_be_bytes();
+        self.bytes[self.checksum..self.checksum + 2].copy_from_slice(&sum);
         &self.bytes
     }
 }

@@ -82,8 +82,7 @@ pub fn bursts(world: &mut World, feed: &mut dyn Feed, count: usize) -> Latency {
 #[must_use]
 pub fn latency(histogram: &Histogram<u64>, of: String) -> Latency {
     let percentiles = histogram.iter_quantiles(4);
-    let percentiles = percentiles
-        .map(|step| (step.quantile() * 100.0, step.value_iterated_to()))
-        .collect();
+    let percentiles =
+        percentiles.map(|step| (step.quantile() * 100.0, step.value_iterated_to())).collect();
     Latency { of, count: histogram.len(), max_ns: histogram.max(), percentiles }
 }

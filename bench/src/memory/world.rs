@@ -148,7 +148,8 @@ impl World {
     /// All packets that ended here, by reason, those that never happened left out.
     #[must_use]
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
-        let drops = DropReason::ALL.iter().map(|reason| (reason.name(), self.counters.drops(*reason)));
+        let drops =
+            DropReason::ALL.iter().map(|reason| (reason.name(), self.counters.drops(*reason)));
         drops.filter(|(_, count)| *count > 0).collect()
     }
 }
@@ -258,7 +259,8 @@ pub fn frontends(shape: &Shape) -> Frontends {
         let snat: Box<[_]> =
             (0..shape.sources).map(|n| SnatId::new(nth(family, shape.sources, n), 0)).collect();
         for (port, proto) in SERVICE_PORTS {
-            let members: Vec<_> = (0..shape.backends).map(|n| member(shape, family, n, proto)).collect();
+            let members: Vec<_> =
+                (0..shape.backends).map(|n| member(shape, family, n, proto)).collect();
             let maglev =
                 Maglev::build(&Tables::default().seeds, TABLE_SIZE, &members).map(Arc::new);
             for service in 0..shape.services {
