@@ -11,3 +11,5 @@ pub mod stats;
 pub mod stolen;
 /// What a run found, and how it is shown.
 pub mod report;
+/// The machine and the commit of a run.
+pub mod machine;
