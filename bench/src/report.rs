@@ -12,6 +12,8 @@ pub mod html;
 pub mod svg;
 /// Every form of the report, into one directory.
 mod write;
+/// The subcommand `report`.
+mod again;
 
 /// Which rounds count.
 pub mod believed;
@@ -36,4 +38,5 @@ mod head;
 #[cfg(test)]
 pub mod example;
 
+pub use again::{Options, run};
 pub use write::write_all;
