@@ -11,3 +11,7 @@ pub mod stats;
 pub mod stolen;
 /// What a run found, and how it is shown.
 pub mod report;
+/// Two runs beside each other: what became slower.
+pub mod compare;
+/// The machine and the commit of a run.
+pub mod machine;
