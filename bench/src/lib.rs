@@ -7,6 +7,8 @@ pub mod cli;
 pub mod memory;
 /// Order statistics.
 pub mod stats;
+/// Allocations, counted.
+pub mod allocations;
 /// Time that the processor was taken away from us.
 pub mod stolen;
 /// What a run found, and how it is shown.

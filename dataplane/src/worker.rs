@@ -196,14 +196,14 @@ impl<S: Socket> Worker<S> {
             self.counters.dropped(DropReason::ChainTooLong);
         }
         let mut burst = std::mem::take(&mut self.burst);
-        self.with_tx(lane, now, |ctx, memory, tx| run_burst(ctx, memory, &mut burst, tx));
+        self.lend(lane, now, |ctx, memory, tx| run_burst(ctx, memory, &mut burst, tx));
         self.burst = burst;
         self.lanes[lane].socket.refill(&mut self.pool);
         true
     }
 
-    /// Lends the parts of the worker to the pipeline.
-    fn with_tx<R>(
+    /// Lends the parts of the worker to the pipeline, or to a benchmark that runs a piece of it.
+    pub fn lend<R>(
         &mut self,
         lane: usize,
         now: Tick,
@@ -240,7 +240,7 @@ impl<S: Socket> Worker<S> {
             return;
         }
         self.waiting_looked = now;
-        self.with_tx(0, now, |ctx, memory, tx| tx.release_waiting(ctx, memory));
+        self.lend(0, now, |ctx, memory, tx| tx.release_waiting(ctx, memory));
     }
 
     /// Has the kernel send what is queued. Returns whether something is left.
@@ -288,7 +288,7 @@ impl<S: Socket> Worker<S> {
         match command {
             Command::Announce { addr, port } => {
                 if let Some(lane) = self.lanes.iter().position(|lane| lane.port == port) {
-                    self.with_tx(lane, now, |ctx, memory, tx| {
+                    self.lend(lane, now, |ctx, memory, tx| {
                         tx.announce(ctx, memory, port, addr);
                     });
                 }
@@ -330,5 +330,11 @@ impl<S: Socket> Worker<S> {
     #[must_use]
     pub fn flows(&self) -> &FlowTable {
         &self.flows
+    }
+
+    /// The time as the worker reads it.
+    #[must_use]
+    pub fn now(&self) -> Tick {
+        self.clock.now()
     }
 }

@@ -10,6 +10,9 @@ use super::world::{CLIENT_MAC, PORT_MACS, vip};
 const PORTS_PER_CLIENT: u32 = 32_768;
 const FIRST_PORT: u32 = 1_024;
 
+/// Bytes of the smallest Ethernet frame without its checksum: 64 B on the wire.
+pub const SMALL: usize = 60;
+
 /// What kind of packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -119,6 +122,16 @@ impl Template {
 pub fn client_octets(client: u32) -> [u8; 4] {
     let [_, b, c, d] = client.to_be_bytes();
     [10, 128 | b, c, d]
+}
+
+/// A client's address.
+#[must_use]
+pub fn client_addr(family: Family, client: u32) -> Addr {
+    let [a, b, c, d] = client_octets(client);
+    match family {
+        Family::V4 => Addr::v4([a, b, c, d]),
+        Family::V6 => Addr::v6([0xfd, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]),
+    }
 }
 
 /// The answer to a forwarded packet: the two ends change places, which no checksum notices.

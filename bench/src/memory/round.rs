@@ -5,6 +5,7 @@ use dataplane::limits::BURST;
 use hdrhistogram::Histogram;
 
 use super::world::World;
+use crate::allocations;
 use crate::report::model::{Latency, Round};
 use crate::stats::{median, range};
 use crate::stolen::now;
@@ -85,4 +86,21 @@ pub fn latency(histogram: &Histogram<u64>, of: String) -> Latency {
     let percentiles =
         percentiles.map(|step| (step.quantile() * 100.0, step.value_iterated_to())).collect();
     Latency { of, count: histogram.len(), max_ns: histogram.max(), percentiles }
+}
+
+/// Allocations per packet over one round, what is put into the rings left out.
+pub fn allocations_of(world: &mut World, feed: &mut dyn Feed) -> f64 {
+    let mut allocated = 0;
+    for _ in 0..BATCHES {
+        for _ in 0..BATCH {
+            feed.inject(world);
+        }
+        let before = allocations::count();
+        for _ in 0..TURNS {
+            world.worker.turn();
+        }
+        allocated += allocations::count() - before;
+        feed.restore(world);
+    }
+    allocated as f64 / (BATCHES * BATCH) as f64
 }

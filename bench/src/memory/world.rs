@@ -23,6 +23,8 @@ use dataplane::xsk::sim::SimSocket;
 use dataplane::xsk::umem::Layout;
 use dataplane::xsk::{Pool, Umem};
 
+use super::packets::Kind;
+
 /// The clients' router.
 pub const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x10];
 /// Our two ports.
@@ -97,8 +99,8 @@ impl AskHop for Known {
 pub struct World {
     /// The worker.
     pub worker: Worker<SimSocket>,
-    /// Publishes other tables.
-    pub publisher: Publisher<Tables>,
+    /// Publishes other tables; lent out while another thread does.
+    pub publisher: Option<Publisher<Tables>>,
     /// What the worker counts.
     pub counters: Arc<Counters>,
     _commands: Sender<Command>,
@@ -133,7 +135,7 @@ impl World {
             flows: config(shape),
             idle,
         });
-        Ok(Self { worker, publisher, counters, _commands: commands })
+        Ok(Self { worker, publisher: Some(publisher), counters, _commands: commands })
     }
 
     /// A packet arrives on a port.
@@ -277,6 +279,13 @@ pub fn frontends(shape: &Shape) -> Frontends {
         }
     }
     all.into_iter().collect()
+}
+
+/// The id of a service in [`frontends`].
+#[must_use]
+pub fn frontend(shape: &Shape, family: Family, kind: Kind, service: u32) -> FrontendId {
+    let before = nth(family, 2, u32::from(kind == Kind::Syn));
+    FrontendId::new(before * shape.services + service, 0)
 }
 
 fn member(shape: &Shape, family: Family, n: u32, proto: Proto) -> Member {

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use arrayvec::ArrayVec;
+use dataplane::mem::Fixed;
 use dataplane::xsk::socket::{Burst, Socket as _};
 
 use super::packets::Template;
@@ -74,7 +75,7 @@ impl Null {
 /// `miss`: one read in a table of a given size whose place follows from the read before, so that
 /// nothing can be fetched ahead. What a lookup costs that is not prefetched.
 pub struct Miss {
-    lines: Vec<Line>,
+    lines: Fixed<Line>,
     at: u64,
 }
 
@@ -86,10 +87,14 @@ struct Line(u64);
 const READS: usize = 20_000;
 
 impl Miss {
-    /// A table of `bytes` bytes, all of it written.
+    /// A table of `bytes` bytes in the same kind of pages as the flow table, all of it written.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let lines = (0..(bytes / 64).max(1) as u64).map(|n| Line(mix(n))).collect();
+        let count = (bytes / 64).max(1);
+        let mut lines = Fixed::with_capacity(count);
+        for n in 0..count as u64 {
+            lines.push(Line(mix(n)));
+        }
         Self { lines, at: 1 }
     }
 
