@@ -169,7 +169,7 @@ fn a_new_mac_keeps_the_generation_and_a_new_route_or_hop_grows_it() {
     let second = bench.compile(DEMO).tables.routing;
     assert_eq!(first.generation, second.generation);
     let (id, hop) = second.hop_at(PortId(1), addr("172.16.1.93")).unwrap();
-    assert_eq!(hop.mac.unwrap().0[5], 2);
+    assert_eq!(hop.mac().unwrap().0[5], 2);
     assert!(first.hop(id).is_some(), "the id stays");
     bench.topology.neighbours.push(neighbour("ens5", "10.10.200.5", 5));
     let third = bench.compile(DEMO).tables.routing;

@@ -25,17 +25,17 @@ pub mod limiter;
 pub mod waiting;
 
 pub use context::{Ctx, Memory};
-pub use plan::Fate;
 
 use arrayvec::ArrayVec;
 
 use crate::drop_reason::DropReason;
 use crate::flow::FlowHash;
 use crate::limits::BURST;
+use crate::xsk::Socket;
 use crate::xsk::socket::Burst;
-use crate::xsk::{Frame, Socket};
 use classify::Subject;
 use packet::Packet;
+use plan::Plan;
 use tx::Tx;
 
 /// The packets of a burst.
@@ -58,8 +58,10 @@ pub fn run_burst<S: Socket>(
     let hashes = fetch::burst(ctx.flows, &subjects);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
     for (mut frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
+        let mut plan = Plan::default();
         let fate = match subject {
-            Ok(subject) => finish(ctx, memory, &mut frame, (packet, subject, *hash)),
+            Ok(subject) => stage::stage(ctx, packet, subject, *hash, &mut plan)
+                .and_then(|()| rewrite::rewrite(ctx, memory, &mut frame, packet, &plan)),
             Err(reason) => Err(*reason),
         };
         match fate {
@@ -70,16 +72,4 @@ pub fn run_burst<S: Socket>(
             }
         }
     }
-}
-
-/// The steps that change something, one packet after the other.
-#[inline]
-fn finish(
-    ctx: &mut Ctx<'_>,
-    memory: &mut Memory<'_>,
-    frame: &mut Frame,
-    (packet, subject, hash): (&Packet, &Subject<'_>, FlowHash),
-) -> Result<Fate, DropReason> {
-    let plan = stage::stage(ctx, packet, subject, hash)?;
-    rewrite::rewrite(ctx, memory, frame, packet, &plan)
 }

@@ -20,9 +20,9 @@ use crate::pipeline::context::EXTRA_MAX;
 use crate::pipeline::limiter::Limiters;
 use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
-use crate::pipeline::{Ctx, Memory, plan::Next, run_burst};
-use crate::tables::Tables;
+use crate::pipeline::{Ctx, Memory, run_burst};
 use crate::tables::publish::Reader;
+use crate::tables::{Hop, Tables};
 use crate::time::{Clock, Tick};
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Pool, Socket, Umem};
@@ -72,7 +72,7 @@ pub struct Worker<S> {
     flows: FlowTable,
     waiting: Waiting,
     limiters: Limiters,
-    extra: ArrayVec<(Frame, Next), EXTRA_MAX>,
+    extra: ArrayVec<(Frame, Hop), EXTRA_MAX>,
     burst: Burst,
     ident: u16,
     clock: Clock,

@@ -78,8 +78,14 @@ fn row(case: &Case, rounds: Vec<Round>, null: &[f64], miss: &[f64]) -> Row {
         values.iter().zip(yardstick).map(|(value, one)| value / one).collect()
     };
     let (by_null, by_miss) = (over(null), over(miss));
-    let ns = median(&values);
-    let reached = Reached { ns, null: median(&by_null), miss: median(&by_miss) };
+    let believed = |values: &[f64]| {
+        let pairs = values.iter().zip(&rounds);
+        let good: Vec<f64> =
+            pairs.filter(|(_, r)| !r.unreliable).map(|(value, _)| *value).collect();
+        median(if good.is_empty() { values } else { &good })
+    };
+    let ns = believed(&values);
+    let reached = Reached { ns, null: believed(&by_null), miss: believed(&by_miss) };
     let mut ratios = vec![Ratio { to: "null".into(), rounds: by_null }];
     if !by_miss.is_empty() {
         ratios.push(Ratio { to: "miss".into(), rounds: by_miss });

@@ -329,12 +329,13 @@ pub fn routing(shape: &Shape, generation: u16) -> Routing {
     let backends = FAMILIES.into_iter().flat_map(|family| {
         (0..each).map(move |n| {
             let mac = Some(Mac(backend_mac(nth(family, each, n))));
-            let hop = Hop { port: PortId(1), addr: backend(family, n), mac };
+            let hop = Hop::new(PortId(1), backend(family, n), mac);
             (HopId::new(nth(family, each, n), 0), hop)
         })
     });
-    let clients = routers.into_iter().zip(2 * each..).map(|(addr, id)| {
-        (HopId::new(id, 0), Hop { port: PortId(0), addr, mac: Some(Mac(CLIENT_MAC)) })
-    });
+    let clients = routers
+        .into_iter()
+        .zip(2 * each..)
+        .map(|(addr, id)| (HopId::new(id, 0), Hop::new(PortId(0), addr, Some(Mac(CLIENT_MAC)))));
     Routing::new(generation, routes, backends.chain(clients))
 }

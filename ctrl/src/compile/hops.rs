@@ -55,7 +55,7 @@ pub fn collect(
         .into_iter()
         .filter_map(|key| {
             let (port, addr) = key;
-            Some((registry.id_of(&key)?, Hop { port, addr, mac: macs.get(&key).copied() }))
+            Some((registry.id_of(&key)?, Hop::new(port, addr, macs.get(&key).copied())))
         })
         .collect();
     hops.sort_unstable_by_key(|(id, _)| id.index());

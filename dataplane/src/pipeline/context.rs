@@ -1,10 +1,10 @@
 use arrayvec::ArrayVec;
 
 use super::limiter::Limiters;
-use super::plan::Next;
 use crate::addr::Classes;
 use crate::counters::Counters;
 use crate::flow::FlowTable;
+use crate::tables::Hop;
 use crate::tables::{PortId, Tables};
 use crate::time::Tick;
 use crate::xsk::{Frame, Pool, Umem};
@@ -29,7 +29,7 @@ pub struct Ctx<'a> {
     pub classes: Classes,
     /// How often we may still speak up.
     pub limiters: &'a mut Limiters,
-    /// Next identification for fragments of our making.
+    /// Hop identification for fragments of our making.
     pub ident: &'a mut u16,
 }
 
@@ -41,5 +41,5 @@ pub struct Memory<'a> {
     /// Free frames.
     pub pool: &'a mut Pool,
     /// Frames made on the way: fragments, the second RST. Drained after each packet.
-    pub extra: &'a mut ArrayVec<(Frame, Next), EXTRA_MAX>,
+    pub extra: &'a mut ArrayVec<(Frame, Hop), EXTRA_MAX>,
 }

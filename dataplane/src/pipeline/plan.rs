@@ -1,18 +1,7 @@
 use super::packet::Ip;
-use crate::addr::{Addr, L4Port, Mac};
+use crate::addr::{Addr, L4Port};
 use crate::drop_reason::DropReason;
-use crate::tables::PortId;
-
-/// Where a packet goes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Next {
-    /// The port that it leaves through.
-    pub port: PortId,
-    /// The neighbour that it goes to.
-    pub addr: Addr,
-    /// That neighbour's MAC; `None` while the kernel asks for it: the packet waits.
-    pub mac: Option<Mac>,
-}
+use crate::tables::Hop;
 
 /// New addresses and ports of a packet that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +11,7 @@ pub struct Translate {
     /// New destination.
     pub dst: (Addr, L4Port),
     /// Where it goes next.
-    pub next: Next,
+    pub next: Hop,
 }
 
 /// How the sender of a packet that ends here is told.
@@ -44,10 +33,14 @@ pub enum Refusal {
     },
 }
 
-/// What shall happen to one packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What shall happen to one packet. It is written in place and read in place: copying it costs more
+/// than most steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "a plan that is not carried out is a lost packet"]
 pub enum Plan<'a> {
+    /// Nothing is decided yet.
+    #[default]
+    Undecided,
     /// It goes on with new addresses.
     Translate(&'a Ip, Translate),
     /// It goes on with new addresses, cut into fragments of at most so many bytes.
@@ -67,9 +60,9 @@ pub enum Plan<'a> {
 /// What became of a packet; its frame now holds what is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "the frame has to go where its fate says"]
-pub enum Fate {
+pub enum Fate<'a> {
     /// Handed on between client and backend.
-    Forward(Next),
+    Forward(&'a Hop),
     /// Handed on in pieces, which lie in [`super::Memory::extra`]; the frame itself is done.
     Split,
     /// The answer to a question, back where it came from.

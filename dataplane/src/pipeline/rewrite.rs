@@ -27,18 +27,19 @@ use crate::xsk::{Frame, View};
 /// Only for what the bytes alone can show: a wrong checksum, or no frame left for a packet of
 /// our own making.
 #[inline]
-pub fn rewrite(
+pub fn rewrite<'p>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
     frame: &mut Frame,
     packet: &Packet,
-    plan: &Plan<'_>,
-) -> Result<Fate, DropReason> {
+    plan: &'p Plan<'_>,
+) -> Result<Fate<'p>, DropReason> {
     let back = Link { src: ctx.tables.port(ctx.port).mac, dst: packet.from };
     match plan {
+        Plan::Undecided => unreachable!("stage decides or says why not"),
         Plan::Translate(ip, to) => {
             translate::translate(ctx, &mut memory.umem.view(frame), ip, to)?;
-            Ok(Fate::Forward(to.next))
+            Ok(Fate::Forward(&to.next))
         }
         Plan::Fragment(ip, to, mtu) => {
             translate::translate(ctx, &mut memory.umem.view(frame), ip, to)?;
@@ -112,7 +113,7 @@ fn reset_other_end(
     view.fill_from(headers.bytes());
     let link = Link {
         src: ctx.tables.port(onward.next.port).mac,
-        dst: onward.next.mac.unwrap_or_default(),
+        dst: onward.next.mac().unwrap_or_default(),
     };
     reset::onward(&mut view, link, ip, onward);
     if let Err(full) = memory.extra.try_push((extra, onward.next)) {

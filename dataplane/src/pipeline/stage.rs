@@ -27,21 +27,23 @@ pub fn stage<'a>(
     packet: &Packet,
     subject: &Subject<'a>,
     hash: FlowHash,
-) -> Result<Plan<'a>, DropReason> {
-    let plan = match *subject {
+    plan: &mut Plan<'a>,
+) -> Result<(), DropReason> {
+    match *subject {
         Subject::Service(ip, transport, id, frontend) => {
-            service::to_backend(ctx, ip, transport, (id, frontend), hash)
+            service::to_backend(ctx, (ip, transport), (id, frontend), hash, plan)?;
         }
-        Subject::Reply(ip, transport, id, _) => reply::to_client(ctx, ip, transport, id, hash),
+        Subject::Reply(ip, transport, id, _) => {
+            reply::to_client(ctx, (ip, transport), id, hash, plan)?;
+        }
         Subject::UnknownPort(ip, transport) => {
-            Ok(refuse_transport(ip, transport, DropReason::UnknownPort)?)
+            *plan = refuse_transport(ip, transport, DropReason::UnknownPort)?;
         }
-        Subject::Arp(arp) => Ok(Plan::AnswerArp(arp)),
-        Subject::Solicitation(ip, target) => Ok(Plan::AnswerSolicitation(ip, target)),
-        Subject::Echo(ip) => Ok(Plan::AnswerEcho(ip)),
-    }?;
-    permit(ctx, packet, &plan)?;
-    Ok(plan)
+        Subject::Arp(arp) => *plan = Plan::AnswerArp(arp),
+        Subject::Solicitation(ip, target) => *plan = Plan::AnswerSolicitation(ip, target),
+        Subject::Echo(ip) => *plan = Plan::AnswerEcho(ip),
+    }
+    permit(ctx, packet, plan)
 }
 
 /// What we say ourselves is limited, and errors are only for packets that were sent to us alone.
@@ -94,9 +96,14 @@ fn obstacle<'a>(ctx: &Ctx<'_>, ip: &'a Ip, mtu: u16) -> Option<Plan<'a>> {
     too_big.then_some(Plan::Refuse(ip, DropReason::TooBig, Refusal::TooBig { mtu }))
 }
 
-#[inline]
-fn send_on(ip: &Ip, translate: Translate, mtu: u16) -> Plan<'_> {
-    if ip.len > mtu { Plan::Fragment(ip, translate, mtu) } else { Plan::Translate(ip, translate) }
+/// The plan for a packet that goes on, written where it will be read.
+#[inline(always)]
+fn send_on<'a>(plan: &mut Plan<'a>, ip: &'a Ip, translate: Translate, mtu: u16) {
+    if ip.len > mtu {
+        *plan = Plan::Fragment(ip, translate, mtu);
+    } else {
+        *plan = Plan::Translate(ip, translate);
+    }
 }
 
 /// The connection of this packet has lost its service or backend: a TCP packet is answered with

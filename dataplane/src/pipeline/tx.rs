@@ -2,13 +2,13 @@
 //! home to the pool. It is counted here, once.
 
 use super::context::{Ctx, Memory};
-use super::plan::{Fate, Next};
+use super::plan::Fate;
 use super::rewrite::neighbour;
 use super::waiting::{Origin, Outcome, Waiting};
 use crate::addr::Addr;
 use crate::drop_reason::DropReason;
 use crate::limits::PORTS_MAX;
-use crate::tables::PortId;
+use crate::tables::{Hop, PortId};
 use crate::xsk::{Frame, Socket};
 
 /// One (port, queue) of a worker.
@@ -50,7 +50,7 @@ impl Ways {
     }
 }
 
-/// Next hops that a worker wants to know of, on their way to control.
+/// Hop hops that a worker wants to know of, on their way to control.
 pub trait AskHop {
     /// Asks the kernel, through control, for the MAC of `addr` on the link of `port`. Never
     /// blocks; a lost question is asked again by the next packet.
@@ -74,7 +74,7 @@ pub struct Tx<'a, S> {
 impl<S: Socket> Tx<'_, S> {
     /// Sends a frame where its fate says, and the extra ones that came of it.
     #[inline]
-    pub fn settle(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, fate: Fate) {
+    pub fn settle(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, fate: Fate<'_>) {
         let counters = ctx.counters;
         match fate {
             Fate::Forward(next) => self.send(ctx, memory, (frame, Origin::Received), next),
@@ -94,21 +94,19 @@ impl<S: Socket> Tx<'_, S> {
             }
         }
         while let Some((extra, next)) = memory.extra.pop_at(0) {
-            self.send(ctx, memory, (extra, Origin::Ours), next);
+            self.send(ctx, memory, (extra, Origin::Ours), &next);
         }
     }
 
     /// Sends what waited and is ready, and ends what waited too long.
     pub fn release_waiting(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>) {
         let tables = ctx.tables;
-        let resolve = |port: PortId, addr: Addr| {
-            let (_, hop) = tables.routing.hop_at(port, addr)?;
-            Some(Next { port, addr, mac: hop.mac })
-        };
+        let resolve =
+            |port: PortId, addr: Addr| tables.routing.hop_at(port, addr).map(|(_, hop)| *hop);
         while let Some(outcome) = self.waiting.pop(ctx.now, resolve) {
             match outcome {
                 Outcome::Ready(mut frame, origin, next) => {
-                    if let Some(mac) = next.mac {
+                    if let Some(mac) = next.mac() {
                         memory.umem.view(&mut frame).bytes_mut()[..6].copy_from_slice(&mac.0);
                     }
                     self.transmit(ctx, memory, (frame, origin), next.port);
@@ -137,12 +135,12 @@ impl<S: Socket> Tx<'_, S> {
         ctx: &Ctx<'_>,
         memory: &mut Memory<'_>,
         (frame, origin): (Frame, Origin),
-        next: Next,
+        next: &Hop,
     ) {
-        if next.mac.is_some() {
+        if next.mac().is_some() {
             return self.transmit(ctx, memory, (frame, origin), next.port);
         }
-        let pushed = self.waiting.push(frame, origin, &next, ctx.now);
+        let pushed = self.waiting.push(frame, origin, next, ctx.now);
         if pushed.ask {
             self.ask.ask(next.port, next.addr);
         }

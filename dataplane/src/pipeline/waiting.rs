@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 
 use super::limiter::Limiter;
-use super::plan::Next;
 use crate::addr::Addr;
 use crate::limits::{ASK_AGAIN_MS, QUESTIONS_PER_SECOND, WAITING_MAX, WAITING_MS, WAITING_PER_HOP};
+use crate::tables::Hop;
 use crate::tables::PortId;
 use crate::time::Tick;
 use crate::xsk::Frame;
@@ -53,7 +53,7 @@ pub struct Pushed {
 #[derive(Debug)]
 pub enum Outcome {
     /// Its next hop is known now.
-    Ready(Frame, Origin, Next),
+    Ready(Frame, Origin, Hop),
     /// Nobody answered in time.
     Expired(Frame, Origin),
 }
@@ -68,7 +68,7 @@ impl Waiting {
 
     /// Lets a frame wait for `next`, if there is room. A question can get lost, and the kernel
     /// gives up after a while, so it is asked again as long as packets come.
-    pub fn push(&mut self, frame: Frame, origin: Origin, next: &Next, now: Tick) -> Pushed {
+    pub fn push(&mut self, frame: Frame, origin: Origin, next: &Hop, now: Tick) -> Pushed {
         let same = |e: &&mut Entry| e.port == next.port && e.addr == next.addr;
         let (mut before, mut asked) = (0, None);
         for entry in self.entries.iter_mut().filter(same) {
@@ -93,7 +93,7 @@ impl Waiting {
     }
 
     /// When the kernel was asked for a hop that a frame waits for.
-    fn last_asked(&self, next: &Next) -> Tick {
+    fn last_asked(&self, next: &Hop) -> Tick {
         let same = |e: &&Entry| e.port == next.port && e.addr == next.addr;
         self.entries.iter().rev().find(same).map_or(Tick::default(), |entry| entry.asked)
     }
@@ -120,10 +120,10 @@ impl Waiting {
     pub fn pop(
         &mut self,
         now: Tick,
-        resolve: impl Fn(PortId, Addr) -> Option<Next>,
+        resolve: impl Fn(PortId, Addr) -> Option<Hop>,
     ) -> Option<Outcome> {
         let over = self.entries.iter().enumerate().find_map(|(at, entry)| {
-            let next = resolve(entry.port, entry.addr).filter(|next| next.mac.is_some());
+            let next = resolve(entry.port, entry.addr).filter(|next| next.mac().is_some());
             let expired = now.since(entry.since) > WAITING_MS;
             (next.is_some() || expired).then_some((at, next))
         });

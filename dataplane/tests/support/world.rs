@@ -245,5 +245,5 @@ pub fn routing() -> Routing {
 }
 
 pub fn hop(port: u8, text: &str, mac: Option<[u8; 6]>) -> Hop {
-    Hop { port: PortId(port), addr: addr(text), mac: mac.map(Mac) }
+    Hop::new(PortId(port), addr(text), mac.map(Mac))
 }

@@ -1,7 +1,7 @@
 use super::super::context::{Ctx, Memory};
 use super::super::packet::Ip;
-use super::super::plan::Next;
 use crate::drop_reason::DropReason;
+use crate::tables::Hop;
 use crate::wire::ipv4;
 use crate::xsk::Frame;
 
@@ -20,7 +20,7 @@ pub(super) fn split(
     memory: &mut Memory<'_>,
     frame: &mut Frame,
     ip: &Ip,
-    (next, mtu): (Next, u16),
+    (next, mtu): (Hop, u16),
 ) -> Result<(), DropReason> {
     *ctx.ident = ctx.ident.wrapping_add(1);
     let cut = Cut::new(ip, mtu, memory.umem.layout().capacity())?;

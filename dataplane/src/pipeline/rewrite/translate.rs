@@ -1,4 +1,5 @@
 use zerocopy::FromBytes;
+use zerocopy::byteorder::network_endian::U16;
 
 use super::super::context::Ctx;
 use super::super::packet::{Ip, Transport, Upper};
@@ -33,7 +34,7 @@ pub(super) fn translate(
     let at = ip.l4 + checksum_offset(transport.proto);
     let before = state_of(view.bytes(), ip, transport, at)?;
     let link =
-        Link { src: ctx.tables.port(to.next.port).mac, dst: to.next.mac.unwrap_or_default() };
+        Link { src: ctx.tables.port(to.next.port).mac, dst: to.next.mac().unwrap_or_default() };
     let bytes = view.bytes_mut();
     link.write(bytes);
     write_addresses(bytes, ip, to.src.0, to.dst.0);
@@ -88,18 +89,23 @@ fn state_of(
 fn write_addresses(bytes: &mut [u8], ip: &Ip, src: Addr, dst: Addr) {
     match ip.family() {
         Family::V4 => {
-            let header = &mut bytes[ip.l3..];
-            if let Ok((ipv4, _)) = ipv4::Ipv4::mut_from_prefix(header) {
-                ipv4.ttl -= 1;
+            if let Ok((ipv4, _)) = ipv4::Ipv4::mut_from_prefix(&mut bytes[ip.l3..]) {
+                // Kept up, not summed again: what was just written in pieces is slow to read.
+                let mut delta = checksum::Delta::default();
+                delta.address(&ip.src, &src);
+                delta.address(&ip.dst, &dst);
+                let [old, new] =
+                    [ip.ttl, ip.ttl - 1].map(|ttl| u16::from_be_bytes([ttl, ipv4.proto]));
+                delta.word(old, new);
+                ipv4.ttl = ip.ttl - 1;
+                ipv4.checksum = U16::new(delta.apply(ipv4.checksum.get()));
                 ipv4.src = src.v4_octets();
                 ipv4.dst = dst.v4_octets();
-                let len = ipv4.header_len();
-                ipv4::finish_header(&mut bytes[ip.l3..ip.l3 + len]);
             }
         }
         Family::V6 => {
             if let Ok((ipv6, _)) = ipv6::Ipv6::mut_from_prefix(&mut bytes[ip.l3..]) {
-                ipv6.hop_limit -= 1;
+                ipv6.hop_limit = ip.ttl - 1;
                 ipv6.src = *src.octets();
                 ipv6.dst = *dst.octets();
             }

@@ -1,19 +1,19 @@
 use super::super::context::Ctx;
-use super::super::plan::Next;
 use crate::drop_reason::DropReason;
 use crate::flow::FlowRef;
+use crate::tables::Hop;
 use crate::tables::route::HopRef;
 
 /// The next hop that a reference stands for, and the MTU on the way there.
-#[inline]
-pub(super) fn next(ctx: &Ctx<'_>, hop: HopRef) -> Result<(Next, u16), DropReason> {
+#[inline(always)]
+pub(super) fn next(ctx: &Ctx<'_>, hop: HopRef) -> Result<(Hop, u16), DropReason> {
     match hop {
         HopRef::Via { hop: id, mtu } => {
             let hop = ctx.tables.routing.hop(id).ok_or(DropReason::NoRoute)?;
             ctx.counters.hop_used(id);
-            Ok((Next { port: hop.port, addr: hop.addr, mac: hop.mac }, mtu))
+            Ok((*hop, mtu))
         }
-        HopRef::Ask { port, addr, mtu } => Ok((Next { port, addr, mac: None }, mtu)),
+        HopRef::Ask { port, addr, mtu } => Ok((Hop::new(port, addr, None), mtu)),
         HopRef::Unreachable => Err(DropReason::NoRoute),
     }
 }
@@ -21,7 +21,7 @@ pub(super) fn next(ctx: &Ctx<'_>, hop: HopRef) -> Result<(Next, u16), DropReason
 /// The next hop towards the client of a flow: looked up once, then cached with the flow until
 /// routes or hops change.
 #[inline]
-pub(super) fn to_client(ctx: &mut Ctx<'_>, place: FlowRef) -> Result<(Next, u16), DropReason> {
+pub(super) fn to_client(ctx: &mut Ctx<'_>, place: FlowRef) -> Result<(Hop, u16), DropReason> {
     let routing = &ctx.tables.routing;
     let flow = ctx.flows.flow(place);
     if flow.hop_mtu != 0 && flow.hop_generation == routing.generation {

@@ -12,21 +12,23 @@ use crate::tables::{BackendState, SnatId};
 #[inline]
 pub(super) fn to_client<'a>(
     ctx: &mut Ctx<'_>,
-    ip: &'a Ip,
-    transport: &Transport,
+    (ip, transport): (&'a Ip, &Transport),
     snat: SnatId,
     hash: FlowHash,
-) -> Result<Plan<'a>, DropReason> {
+    plan: &mut Plan<'a>,
+) -> Result<(), DropReason> {
     let key = reverse_key(ip, transport, snat);
     let Some(place) = ctx.flows.find_reverse(&key, hash) else {
-        return refuse_transport(ip, transport, DropReason::ReplyUnknown);
+        *plan = refuse_transport(ip, transport, DropReason::ReplyUnknown)?;
+        return Ok(());
     };
     let flow = ctx.flows.flow(place);
     let (frontend_id, client) = (flow.frontend, (flow.client, flow.client_port));
     let backend_id = ctx.flows.pair(flow.pair).backend;
     let backend = ctx.tables.backends.get(backend_id);
     let Some(frontend) = ctx.tables.frontends.get(frontend_id) else {
-        return end_flow(ctx, ip, transport, place, None);
+        *plan = end_flow(ctx, ip, transport, place, None)?;
+        return Ok(());
     };
     let src = (frontend.key.addr, frontend.key.port);
     let gone = frontend.gone
@@ -35,15 +37,18 @@ pub(super) fn to_client<'a>(
     let (next, mtu) = hop::to_client(ctx, place)?;
     let translate = Translate { src, dst: client, next };
     if gone {
-        return end_flow(ctx, ip, transport, place, Some(translate));
+        *plan = end_flow(ctx, ip, transport, place, Some(translate))?;
+        return Ok(());
     }
     if let Some(refusal) = obstacle(ctx, ip, mtu) {
-        return Ok(refusal);
+        *plan = refusal;
+        return Ok(());
     }
     ctx.flows.observe(place, Direction::Reverse, transport.flags, ctx.now);
     if let Some(counters) = ctx.counters.frontend(frontend_id) {
         counters.packets_out.add(1);
         counters.bytes_out.add(u64::from(ip.len));
     }
-    Ok(send_on(ip, translate, mtu))
+    send_on(plan, ip, translate, mtu);
+    Ok(())
 }

@@ -15,24 +15,36 @@ use crate::tables::{Backend, BackendId, BackendState, Frontend, FrontendId};
 #[inline]
 pub(super) fn to_backend<'a>(
     ctx: &mut Ctx<'_>,
-    ip: &'a Ip,
-    transport: &Transport,
+    (ip, transport): (&'a Ip, &Transport),
     service: (FrontendId, &Frontend),
     hash: FlowHash,
-) -> Result<Plan<'a>, DropReason> {
+    plan: &mut Plan<'a>,
+) -> Result<(), DropReason> {
     let key = forward_key(ip, transport, service.0);
     if let Some(place) = ctx.flows.find_forward(&key, hash)
-        && let Some(plan) = on_flow(ctx, ip, transport, service, place)?
+        && on_flow(ctx, (ip, transport), service, place, plan)?
     {
-        return Ok(plan);
+        return Ok(());
     }
-    if service.1.gone {
+    *plan = first_packet(ctx, ip, transport, service.1, key)?;
+    Ok(())
+}
+
+/// The plan for a packet without a flow.
+fn first_packet<'a>(
+    ctx: &mut Ctx<'_>,
+    ip: &'a Ip,
+    transport: &Transport,
+    service: &Frontend,
+    key: ForwardKey,
+) -> Result<Plan<'a>, DropReason> {
+    if service.gone {
         return refuse_removed(ctx, ip, transport);
     }
     if transport.proto == Proto::Tcp && !transport.flags.opens() {
         return refuse_transport(ip, transport, DropReason::NoFlow);
     }
-    new_flow(ctx, ip, transport, service.1, key)
+    new_flow(ctx, ip, transport, service, key)
 }
 
 /// A removed service has no new flows. While its VIP still has others it is like any unknown
@@ -49,48 +61,71 @@ fn refuse_removed<'a>(
     refuse_transport(ip, transport, DropReason::Removed)
 }
 
-/// The plan for a packet of a known flow; `None` when the flow has ended and a new one may begin.
+/// Plans for a packet of a known flow. Returns whether it did: when the flow has ended, a new one
+/// may begin.
 #[inline]
 fn on_flow<'a>(
     ctx: &mut Ctx<'_>,
-    ip: &'a Ip,
-    transport: &Transport,
+    (ip, transport): (&'a Ip, &Transport),
     (id, service): (FrontendId, &Frontend),
     place: FlowRef,
-) -> Result<Option<Plan<'a>>, DropReason> {
+    plan: &mut Plan<'a>,
+) -> Result<bool, DropReason> {
     let flow = ctx.flows.flow(place);
     let pair = ctx.flows.pair(flow.pair);
-    let backend = ctx.tables.backends.get(pair.backend);
-    let source = ctx.tables.snat.get(pair.key.snat).map(|snat| (snat.addr, flow.snat_port));
     let reopened = flow.state() == State::Closed && transport.flags.opens();
-    let alive = !service.gone
-        && !service.left.contains(&pair.backend)
-        && backend.is_some_and(|b| b.state != BackendState::Gone);
-    let onward = match (backend, source) {
-        (Some(backend), Some(src)) => match hop::next(ctx, backend.hop) {
-            Ok((next, mtu)) => {
-                Some((Translate { src, dst: (backend.addr, backend.port), next }, mtu))
-            }
-            Err(_) if !alive => None,
-            Err(reason) => return Err(reason),
-        },
-        _ => None,
+    let ended = |onward| Ended { place, reopened, onward };
+    let (Some(backend), Some(source)) =
+        (ctx.tables.backends.get(pair.backend), ctx.tables.snat.get(pair.key.snat))
+    else {
+        return leave_flow(ctx, (ip, transport), &ended(None), plan);
     };
-    match onward {
-        Some((translate, mtu)) if alive && !reopened => {
-            if let Some(refusal) = obstacle(ctx, ip, mtu) {
-                return Ok(Some(refusal));
-            }
-            ctx.flows.observe(place, Direction::Forward, transport.flags, ctx.now);
-            count_in(ctx, id, ip);
-            Ok(Some(send_on(ip, translate, mtu)))
-        }
-        _ if reopened || transport.proto == Proto::Udp => {
-            ctx.flows.remove(place);
-            Ok(None)
-        }
-        ended => end_flow(ctx, ip, transport, place, ended.map(|(t, _)| t)).map(Some),
+    let alive = !service.gone
+        && backend.state != BackendState::Gone
+        && !service.left.contains(&pair.backend);
+    let src = (source.addr, flow.snat_port);
+    let (next, mtu) = match hop::next(ctx, backend.hop) {
+        Ok(found) => found,
+        Err(_) if !alive => return leave_flow(ctx, (ip, transport), &ended(None), plan),
+        Err(reason) => return Err(reason),
+    };
+    let translate = Translate { src, dst: (backend.addr, backend.port), next };
+    if !alive || reopened {
+        return leave_flow(ctx, (ip, transport), &ended(Some(translate)), plan);
     }
+    if let Some(refusal) = obstacle(ctx, ip, mtu) {
+        *plan = refusal;
+        return Ok(true);
+    }
+    ctx.flows.observe(place, Direction::Forward, transport.flags, ctx.now);
+    count_in(ctx, id, ip);
+    send_on(plan, ip, translate, mtu);
+    Ok(true)
+}
+
+/// A flow that cannot go on.
+struct Ended {
+    place: FlowRef,
+    /// Its client begins anew.
+    reopened: bool,
+    /// The way to its backend, as far as there still is one.
+    onward: Option<Translate>,
+}
+
+/// UDP flows and reopened ones make room for a new one; both ends of a TCP flow are told.
+#[cold]
+fn leave_flow<'a>(
+    ctx: &mut Ctx<'_>,
+    (ip, transport): (&'a Ip, &Transport),
+    ended: &Ended,
+    plan: &mut Plan<'a>,
+) -> Result<bool, DropReason> {
+    if ended.reopened || transport.proto == Proto::Udp {
+        ctx.flows.remove(ended.place);
+        return Ok(false);
+    }
+    *plan = end_flow(ctx, ip, transport, ended.place, ended.onward)?;
+    Ok(true)
 }
 
 fn new_flow<'a>(
@@ -116,7 +151,9 @@ fn new_flow<'a>(
         counters.flows.add(1);
     }
     count_in(ctx, key.frontend, ip);
-    Ok(send_on(ip, Translate { src, dst: (backend.addr, backend.port), next }, mtu))
+    let mut plan = Plan::default();
+    send_on(&mut plan, ip, Translate { src, dst: (backend.addr, backend.port), next }, mtu);
+    Ok(plan)
 }
 
 fn select<'t>(
