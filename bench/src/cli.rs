@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{compare, memory, report};
+use crate::{compare, guard, memory, pair, report};
 
 /// Measures what Portreeve can do, and proves it.
 #[derive(Debug, Parser)]
@@ -13,6 +13,10 @@ enum Command {
     Memory(memory::Options),
     /// Compares two runs of one kind. Ends with 1 when a row became worse, with 2 on an error.
     Compare(compare::Options),
+    /// Runs two programs in turn, round by round, in memory. Ends with 1 when the new one is slower.
+    Pair(pair::Options),
+    /// Counts instructions per packet and compares with what is checked in.
+    Guard(guard::Options),
     /// Renders a run that was written as JSON once more.
     Report(report::Options),
 }
@@ -39,6 +43,8 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Memory(options) => memory::run(&options).map(done),
         Command::Compare(options) => compare::run(&options).map(judged),
+        Command::Pair(options) => pair::run(&options).map(judged),
+        Command::Guard(options) => guard::run(&options).map(done),
         Command::Report(options) => report::run(&options).map(done),
     }
 }

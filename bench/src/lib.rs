@@ -15,5 +15,9 @@ pub mod stolen;
 pub mod report;
 /// Two runs beside each other: what became slower.
 pub mod compare;
+/// Two programs that take turns.
+pub mod pair;
+/// Instructions per packet, held against what is checked in.
+pub mod guard;
 /// The machine and the commit of a run.
 pub mod machine;

@@ -24,6 +24,8 @@ pub mod established;
 pub mod opening;
 /// Packets that make no flow.
 pub mod noise;
+/// A round at a time, for whoever asks.
+pub mod serve;
 /// Maglev, compiling, publishing.
 pub mod control;
 /// Resident memory, allocations.
@@ -49,6 +51,9 @@ pub struct Options {
     /// Rows whose id begins so; all of them when left out.
     #[arg(long, value_name = "ID")]
     pub case: Option<String>,
+    /// Measures one case, a round for each line of standard input.
+    #[arg(long, hide = true, requires = "case")]
+    pub serve: bool,
     /// Rounds of each row.
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(3..))]
     pub rounds: u16,
@@ -64,13 +69,16 @@ pub struct Options {
 ///
 /// # Errors
 /// When the worker cannot be set up, or a file not be written.
-pub fn run(options: &Options) -> Result<Run> {
-    let begun = now();
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+pub fn run(options: &Options) -> Result<()> {
     let core = dataplane::worker::default_core();
     if let Some(id) = core {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }
+    if let (true, Some(id)) = (options.serve, &options.case) {
+        return serve::serve(serve::case(id)?);
+    }
+    let begun = now();
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let progress = |what: &str| eprintln!("{:>6.1} s  {what}", begun.elapsed().as_secs_f64());
     let rows = rows(options, &progress)?;
     let mut settings = BTreeMap::new();
@@ -94,7 +102,7 @@ pub fn run(options: &Options) -> Result<Run> {
     }
     println!("{}", markdown::render(&run));
     println!("report: {}", options.out.join("memory.html").display());
-    Ok(run)
+    Ok(())
 }
 
 fn rows(options: &Options, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
