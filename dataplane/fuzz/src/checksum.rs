@@ -41,7 +41,7 @@ fn finish_ipv4_header(frame: &mut [u8]) {
 
 /// An unfragmented TCP or UDP packet, and where its checksum stands.
 fn transport(frame: &[u8]) -> Option<(Ip, usize)> {
-    let Body::Ip(ip) = parse(frame, frame.len()).ok()?.body else { return None };
+    let Body::Ip(ip) = parse(frame, frame.len()).body else { return None };
     let Upper::Transport(_) = ip.upper else { return None };
     let field = ip.l4 + if is_udp(&ip) { 6 } else { 16 };
     (frame.len() >= ip.l3 + usize::from(ip.len)).then_some((ip, field))

@@ -58,9 +58,7 @@ pub fn write(out: &mut Vec<u8>, step: &Step<'_>) {
 pub fn answer(frame: &[u8], edits: &[u8]) -> Vec<u8> {
     let mut answer = frame.to_vec();
     swap(&mut answer, 0, 6);
-    if let Ok(packet) = parse(frame, frame.len())
-        && let Body::Ip(ip) = packet.body
-    {
+    if let Body::Ip(ip) = parse(frame, frame.len()).body {
         match ip.src.is_v4() {
             true => swap(&mut answer[ip.l3 + 12..], 0, 4),
             false => swap(&mut answer[ip.l3 + 8..], 0, 16),
