@@ -24,7 +24,7 @@ mod fuzz;
 mod ci;
 /// Prebuilt tools of CI.
 mod tools;
-/// The steering object is what its source gives.
+/// The BPF objects are what their sources give.
 mod bpf;
 /// The shape rules that a machine can check.
 mod tidy;
@@ -61,7 +61,7 @@ enum Command {
     Ci,
     /// Check the shape rules that a machine can check.
     Tidy,
-    /// Compile the steering program into the object that is checked in.
+    /// Compile the programs in C into the objects that are checked in.
     Bpf,
     /// Install the system packages that are missing, and do nothing else.
     Setup,
