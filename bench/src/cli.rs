@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::memory;
+use crate::{memory, wire};
 
 /// Measures what Portreeve can do, and proves it.
 #[derive(Debug, Parser)]
@@ -11,6 +11,8 @@ use crate::memory;
 enum Command {
     /// The worker loop on simulated rings: nanoseconds per packet, memory, tables.
     Memory(memory::Options),
+    /// Real packets through the appliance and its peers, in a lab of network namespaces.
+    Wire(wire::Options),
 }
 
 /// The program `portreeve-bench`.
@@ -29,6 +31,7 @@ pub fn main_memory() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Memory(options) => memory::run(&options).map(drop),
+        Command::Wire(options) => wire::run(&options).map(drop),
     }
 }
 
