@@ -19,6 +19,8 @@ pub mod rows;
 pub mod bench;
 /// UDP, as much as comes through.
 pub mod udp;
+/// TCP: connections, requests, downloads.
+pub mod tcp;
 /// What people see at once.
 pub mod table;
 
@@ -57,10 +59,16 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Run> {
     let begun = now();
     let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let mut kinds = vec![Kind::Alone, Kind::Portreeve(0), Kind::Kernel, Kind::Nft, Kind::L2fwd];
+    let mut kinds =
+        vec![Kind::Alone, Kind::Portreeve(0), Kind::Kernel, Kind::Nft, Kind::L2fwd, Kind::Haproxy];
     kinds.extend(options.test_delay_ns.map(Kind::Portreeve));
     let mut bench = Bench::set_up(&kinds, options.rounds, TIME)?;
-    let rows = udp::rate(&mut bench, udp::SMALL)?;
+    let mut rows = tcp::case(&mut bench, tcp::Doing::Connect)?;
+    rows.extend(tcp::case(&mut bench, tcp::Doing::Ask)?);
+    rows.extend(tcp::case(&mut bench, tcp::Doing::Bulk)?);
+    if options.rounds > 2 {
+        rows.extend(udp::rate(&mut bench, udp::SMALL)?);
+    }
     let run = Run {
         schema: SCHEMA,
         kind: RunKind::Wire,

@@ -78,6 +78,12 @@ impl Rig {
         rig.client.route("default", GATEWAY_NEAR)?;
         rig.server.route("default", GATEWAY_FAR)?;
         rig.gateway.forward()?;
+        for host in [&rig.client, &rig.server] {
+            // Closed connections keep their ports for a minute; the default has room for 131 072.
+            host.sysctl("net.ipv4.tcp_max_tw_buckets", "2000000")?;
+            host.sysctl("net.ipv4.tcp_tw_reuse", "1")?;
+            host.sysctl("net.core.somaxconn", "4096")?;
+        }
         // The far end of a live frame must have NAPI; an XDP program of the peer brings it too.
         let gro = rig.gateway.run("ethtool", &["-K", NEAR, "gro", "on"])?;
         gro.ok().context("switch NAPI on")?;
