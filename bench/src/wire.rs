@@ -1,6 +1,8 @@
 //! The wire: a client, a gateway and a server for each device under test, packets from a generator
 //! in the kernel, and figures of all devices taken in turns. `docs/bench-wire.md` has the picture.
 
+/// What can be asked for.
+pub mod options;
 /// A client, a gateway and a server in a row.
 pub mod rig;
 /// Makes packets.
@@ -11,64 +13,70 @@ pub mod peer;
 pub mod count;
 /// Gaps in which a processor was taken away.
 pub mod gaps;
+/// Everything that cases need.
+pub mod bench;
 /// Packets through a device for a while.
 pub mod rate;
 /// Rounds become rows.
 pub mod rows;
-/// Everything that cases need.
-pub mod bench;
 /// UDP, as much as comes through.
 pub mod udp;
+/// How long packets take.
+pub mod latency;
+/// The most that comes through without loss.
+pub mod search;
 /// TCP: connections, requests, downloads.
 pub mod tcp;
+/// Between two interfaces of this machine, against whatever lies between.
+pub mod between;
+/// Whether the harness itself works.
+pub mod smoke;
 /// What people see at once.
 pub mod table;
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
 
-use crate::report::model::{Kind as RunKind, Machine, Run, SCHEMA};
+use crate::report::model::{Kind as RunKind, Machine, Row, Run, SCHEMA};
 use crate::stolen::now;
 use bench::Bench;
+pub use options::Options;
+use options::Part;
 use peer::Kind;
 
-/// Length of a round of a rate.
-const TIME: Duration = Duration::from_millis(1_500);
-
-/// What to measure.
-#[derive(Debug, Clone, Parser)]
-pub struct Options {
-    /// Rounds of each case; each device has its turn in each.
-    #[arg(long, default_value_t = 5)]
-    pub rounds: usize,
-    /// Write the run here as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<std::path::PathBuf>,
-    /// Measure a second appliance, too, that wastes so many nanoseconds on each packet: shows
-    /// that the figures tell.
-    #[arg(long, value_name = "N", hide = true)]
-    pub test_delay_ns: Option<u64>,
-}
+/// The devices in the order of the report.
+const KINDS: [Kind; 7] = [
+    Kind::Alone,
+    Kind::Portreeve(0),
+    Kind::Kernel,
+    Kind::Nft,
+    Kind::L2fwd,
+    Kind::Testpmd,
+    Kind::Haproxy,
+];
 
 /// Measures, prints the table and writes the report.
 ///
 /// # Errors
-/// Without root, or when the lab or the appliance cannot be had.
+/// Without root, or when the lab or the appliance cannot be had; when a check of the smoke test
+/// fails.
 pub fn run(options: &Options) -> Result<Run> {
     let begun = now();
     let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let mut kinds =
-        vec![Kind::Alone, Kind::Portreeve(0), Kind::Kernel, Kind::Nft, Kind::L2fwd, Kind::Haproxy];
-    kinds.extend(options.test_delay_ns.map(Kind::Portreeve));
-    let mut bench = Bench::set_up(&kinds, options.rounds, TIME)?;
-    let mut rows = tcp::case(&mut bench, tcp::Doing::Connect)?;
-    rows.extend(tcp::case(&mut bench, tcp::Doing::Ask)?);
-    rows.extend(tcp::case(&mut bench, tcp::Doing::Bulk)?);
-    if options.rounds > 2 {
-        rows.extend(udp::rate(&mut bench, udp::SMALL)?);
-    }
+    let mut settings = settings(options);
+    let (rows, notes) = if let Some(between) = options.between()? {
+        (between::measure(&between, options)?, Vec::new())
+    } else if options.smoke {
+        (smoke::check()?, Vec::new())
+    } else {
+        let mut kinds = KINDS.to_vec();
+        kinds.extend(options.test_delay_ns.map(Kind::Portreeve));
+        let mut bench = Bench::set_up(&kinds, options.rounds.into(), options.time())?;
+        let rows = parts(&mut bench, &options.parts())?;
+        settings.extend(bench.settings());
+        (rows, bench.notes)
+    };
     let run = Run {
         schema: SCHEMA,
         kind: RunKind::Wire,
@@ -76,9 +84,9 @@ pub fn run(options: &Options) -> Result<Run> {
         seconds: begun.elapsed().as_secs_f64(),
         commit: String::new(),
         machine: machine(),
-        settings: std::collections::BTreeMap::new(),
+        settings,
         rows,
-        notes: bench.notes.clone(),
+        notes,
     };
     table::print(&run);
     if let Some(file) = &options.json {
@@ -86,6 +94,42 @@ pub fn run(options: &Options) -> Result<Run> {
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
     }
     Ok(run)
+}
+
+fn parts(bench: &mut Bench, parts: &[Part]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    // Loads of later parts are shares of this rate.
+    let mut small = Vec::new();
+    for part in parts {
+        match part {
+            Part::Udp64 => small = udp::rate(bench, udp::SMALL)?,
+            Part::Udp1500 => rows.extend(udp::rate(bench, udp::LARGE)?),
+            Part::UdpImix => rows.extend(udp::rate(bench, udp::IMIX)?),
+            Part::Latency => {
+                let half = latency::half(bench, &small);
+                rows.extend(latency::latency(bench, &half)?);
+            }
+            Part::Search => rows.extend(search::search(bench, &small)?),
+            Part::TcpConnections => rows.extend(tcp::case(bench, tcp::Doing::Connect)?),
+            Part::TcpRequests => rows.extend(tcp::case(bench, tcp::Doing::Ask)?),
+            Part::TcpBulk => rows.extend(tcp::case(bench, tcp::Doing::Bulk)?),
+        }
+    }
+    small.extend(rows);
+    Ok(small)
+}
+
+fn settings(options: &Options) -> BTreeMap<String, String> {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let one = |name: &str, value: String| (name.to_owned(), value);
+    BTreeMap::from([
+        one("rounds", options.rounds.to_string()),
+        one("seconds of a round", options.time().as_secs_f64().to_string()),
+        one("warm-up in seconds", rate::WARM_UP.as_secs_f64().to_string()),
+        one("UDP flows", rig::FLOWS.to_string()),
+        one("servers", rig::BACKENDS.to_string()),
+        one("load average before", load.trim().to_owned()),
+    ])
 }
 
 /// As much as is easily known.

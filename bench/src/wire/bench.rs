@@ -79,6 +79,22 @@ impl Bench {
         turns
     }
 
+    /// Versions of the peers that are programs.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let version = |kind: Kind| {
+            let (program, flag) = match kind {
+                Kind::Haproxy => ("haproxy", "-v"),
+                Kind::Nft => ("nft", "--version"),
+                _ => return None,
+            };
+            let rig = &self.devices.iter().find(|one| one.kind == kind)?.rig;
+            let said = rig.gateway.run(program, &[flag]).ok()?.stdout;
+            Some((program.to_owned(), said.lines().next()?.trim().to_owned()))
+        };
+        self.devices.iter().filter_map(|one| version(one.kind)).collect()
+    }
+
     /// What must not have happened did not.
     ///
     /// # Errors

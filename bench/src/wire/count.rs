@@ -55,19 +55,30 @@ fn busy_ticks(text: &str) -> Option<u64> {
     Some([0, 1, 2, 5, 6, 7].iter().filter_map(|at| fields.get(*at)).sum())
 }
 
-/// Seconds that the thread `name` of a process has spent outside the kernel. The kernel samples
-/// where a thread is 250 or 1000 times a second and divides the exact running time by that, so
-/// a figure needs some seconds to mean something.
+/// What a thread has done with its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Thread {
+    /// Seconds outside the kernel. The kernel samples where a thread is, 100 to 1000 times a
+    /// second, and divides the exact running time by that: some seconds are needed to mean much.
+    pub user: f64,
+    /// Seconds for which it could have run, but another program had the processor.
+    pub waited: f64,
+}
+
+/// The thread `name` of a process so far.
 ///
 /// # Errors
 /// When there is no such thread.
-pub fn user_seconds(pid: u32, name: &str) -> Result<f64> {
+pub fn thread(pid: u32, name: &str) -> Result<Thread> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).context("list threads")?;
     for task in tasks.flatten() {
         let read = |file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default();
         if read("comm").trim() == name {
-            let ticks = user_ticks(&read("stat")).context("parse the stat of a thread")?;
-            return Ok(ticks as f64 * TICK_SECONDS);
+            let user = user_ticks(&read("stat")).context("parse the stat of a thread")?;
+            let user = user as f64 * TICK_SECONDS;
+            // A kernel without these counts knows nothing of waiting.
+            let waited = waited_ns(&read("schedstat")).unwrap_or(0) as f64 / 1e9;
+            return Ok(Thread { user, waited });
         }
     }
     anyhow::bail!("process {pid} has no thread {name}")
@@ -76,6 +87,11 @@ pub fn user_seconds(pid: u32, name: &str) -> Result<f64> {
 /// Field 14; the name before it may hold anything.
 fn user_ticks(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(11)?.parse().ok()
+}
+
+/// Of running time, time on a run queue, slices: the second.
+fn waited_ns(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]

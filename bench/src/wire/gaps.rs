@@ -9,6 +9,8 @@ use crate::stolen::now;
 const NAP: Duration = Duration::from_millis(2);
 /// A round with a longer gap is marked, in microseconds.
 pub const BAD_US: f64 = 10_000.0;
+/// So is one in which who works waited for another program for more than this share of the time.
+pub const BAD_WAIT: f64 = 0.03;
 /// Highest priority that needs no real-time class: whoever sleeps this much runs when it wakes.
 const NICE: i32 = -20;
 

@@ -1,5 +1,6 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, MapData};
@@ -13,6 +14,8 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/wire.bpf.o"
 
 /// The core that the generator takes; what it sends is received on the same.
 pub const CORE: usize = 0;
+/// The name of its thread.
+pub const THREAD: &std::ffi::CStr = c"generator";
 /// Longest frame that it makes, without checksum.
 pub const LONGEST: usize = 1_514;
 /// Packets that one call of the kernel makes at most: each call ends with a pause of some 20 ms.
@@ -116,6 +119,14 @@ impl Generator {
         Ok(Self { object, settings, meter: Meter(Array::try_from(map)?) })
     }
 
+    /// What it has sent so far.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn sent(&self) -> Result<Sent> {
+        self.meter.sent()
+    }
+
     /// Sends `traffic` from `host`, or from where we are when there is none, while `work` runs.
     ///
     /// # Errors
@@ -134,7 +145,10 @@ impl Generator {
         settings.set(0, words(traffic, index, false), 0).context("set the generator")?;
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let sender = scope.spawn(|| inside(host, || send(program, traffic, &over))?);
+            let (ready, sending) = mpsc::channel();
+            let sender = scope.spawn(|| inside(host, || send(program, traffic, &over, ready))?);
+            // A sender that could not begin has hung up, and says why below.
+            let _ = sending.recv();
             let done = work(meter);
             over.store(true, Ordering::Release);
             // What is left of the call in progress is over quickly.
@@ -164,13 +178,20 @@ fn inside<T: Send>(host: Option<&Host>, action: impl FnOnce() -> T + Send) -> Re
 }
 
 /// Calls the kernel until it is over.
-fn send(program: &Xdp, traffic: &Traffic, over: &AtomicBool) -> Result<()> {
+fn send(
+    program: &Xdp,
+    traffic: &Traffic,
+    over: &AtomicBool,
+    ready: mpsc::Sender<()>,
+) -> Result<()> {
+    rustix::thread::set_name(THREAD).context("name the generator")?;
     core_affinity::set_for_current(core_affinity::CoreId { id: CORE });
     let length = match traffic.size.length() {
         0 => LONGEST,
         length => length as usize,
     };
     let (data, batch) = (vec![0_u8; length], batch(traffic.rate));
+    drop(ready);
     while !over.load(Ordering::Acquire) {
         let options = TestRunOptions {
             data_in: Some(&data),

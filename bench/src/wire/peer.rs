@@ -14,6 +14,8 @@ pub mod nft;
 pub mod portreeve;
 /// Two AF_XDP sockets and nothing else.
 pub mod l2fwd;
+/// DPDK's forwarder on AF_XDP.
+pub mod testpmd;
 /// A proxy in user space.
 pub mod haproxy;
 /// Attaching programs of our own.
@@ -21,12 +23,9 @@ pub mod program;
 
 /// What every device under test can be asked. It works from its start until it is dropped.
 pub trait Peer {
-    /// Time that its own code took outside the kernel, in seconds, where that can be told.
-    ///
-    /// # Errors
-    /// When the kernel does not say.
-    fn user_seconds(&self) -> Result<Option<f64>> {
-        Ok(None)
+    /// Process and name of the thread that forwards, where there is one.
+    fn worker(&self) -> Option<(u32, &'static str)> {
+        None
     }
 
     /// Its turn comes.
@@ -65,6 +64,8 @@ pub enum Kind {
     Nft,
     /// Bare forwarding between two AF_XDP sockets.
     L2fwd,
+    /// dpdk-testpmd on net_af_xdp.
+    Testpmd,
     /// haproxy in tcp mode.
     Haproxy,
     /// A program that drops everything on arrival.
@@ -111,6 +112,7 @@ impl Kind {
             Self::Kernel => "kernel",
             Self::Nft => "nft",
             Self::L2fwd => "l2fwd",
+            Self::Testpmd => "testpmd",
             Self::Haproxy => "haproxy",
             Self::Alone => "generator",
         }
@@ -125,6 +127,7 @@ impl Kind {
             Self::Kernel => "kernel forwarding",
             Self::Nft => "nft load balancing",
             Self::L2fwd => "bare AF_XDP l2fwd",
+            Self::Testpmd => "dpdk-testpmd on net_af_xdp",
             Self::Haproxy => "haproxy (tcp mode)",
             Self::Alone => "generator alone",
         }
@@ -135,7 +138,7 @@ impl Kind {
     pub const fn aim(self) -> Aim {
         match self {
             Self::Portreeve(_) | Self::Nft | Self::Haproxy => Aim::Vip,
-            Self::Kernel | Self::L2fwd | Self::Alone => Aim::Backends,
+            Self::Kernel | Self::L2fwd | Self::Testpmd | Self::Alone => Aim::Backends,
         }
     }
 
@@ -150,6 +153,7 @@ impl Kind {
             Self::Kernel => kernel::start(&rig),
             Self::Nft => nft::start(&rig),
             Self::L2fwd => l2fwd::start(&rig),
+            Self::Testpmd => testpmd::start(&rig),
             Self::Haproxy => haproxy::start(&rig),
             Self::Alone => alone::start(&rig),
         };

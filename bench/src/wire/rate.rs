@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::count::{Received, busy_seconds, received};
+use super::count::{Received, Thread, busy_seconds, received, thread};
 use super::gaps::LookOut;
-use super::generator::{Generator, Meter, Sent, Size, Traffic};
+use super::generator::{Generator, Meter, Sent, Size, THREAD, Traffic};
 use super::peer::Running;
 use super::rig::NEAR;
 
@@ -26,8 +26,17 @@ pub struct Stretch {
     pub busy: f64,
     /// Seconds of the device's own code outside the kernel.
     pub user: Option<f64>,
+    /// What came between.
+    pub disturbed: Disturbed,
+}
+
+/// What came between during a round.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disturbed {
     /// Longest gap that a processor had, in microseconds.
     pub gap_us: f64,
+    /// The share of the time for which the device or the generator waited for another program.
+    pub waited: f64,
 }
 
 impl Stretch {
@@ -55,13 +64,15 @@ struct Reading {
     arrived: Received,
     sent: Sent,
     busy: f64,
-    user: Option<f64>,
+    worker: Option<Thread>,
+    generator: Thread,
 }
 
 fn read(running: &Running, meter: &Meter) -> Result<Reading> {
     let (arrived, at) = received(running.end(), NEAR)?;
-    let user = running.peer.user_seconds()?;
-    Ok(Reading { at, arrived, sent: meter.sent()?, busy: busy_seconds()?, user })
+    let worker = running.peer.worker().map(|(pid, name)| thread(pid, name)).transpose()?;
+    let generator = thread(std::process::id(), THREAD.to_str().unwrap_or_default())?;
+    Ok(Reading { at, arrived, sent: meter.sent()?, busy: busy_seconds()?, worker, generator })
 }
 
 /// Sends traffic of `size` through a device for a while and counts what arrives: as much as can
@@ -79,16 +90,30 @@ pub fn stretch(
     let traffic =
         Traffic { rate: load.rate, ..running.rig.traffic(running.kind.aim(), load.size)? };
     running.peer.wake()?;
-    let done = generator.during(Some(&running.rig.client), &traffic, |meter| {
+    let done = measure(running, generator, look_out, &traffic, time);
+    running.peer.rest()?;
+    done
+}
+
+/// As [`stretch`], of traffic that is ready, through a device that is awake.
+///
+/// # Errors
+/// As [`stretch`].
+pub fn measure(
+    running: &Running,
+    generator: &mut Generator,
+    look_out: &LookOut,
+    traffic: &Traffic,
+    time: Duration,
+) -> Result<Stretch> {
+    generator.during(Some(&running.rig.client), traffic, |meter| {
         std::thread::sleep(WARM_UP);
         let _ = look_out.take_us();
         let before = read(running, meter)?;
         std::thread::sleep(time);
         let after = read(running, meter)?;
         Ok(difference(&before, &after, look_out.take_us()))
-    });
-    running.peer.rest()?;
-    done
+    })
 }
 
 /// What is sent, and how much of it.
@@ -101,13 +126,17 @@ pub struct Load {
 }
 
 fn difference(before: &Reading, after: &Reading, gap_us: f64) -> Stretch {
+    let seconds = after.at.duration_since(before.at).as_secs_f64();
+    let worker = before.worker.zip(after.worker);
+    let waits = worker.map_or(0.0, |(before, after)| after.waited - before.waited);
+    let waited = (after.generator.waited - before.generator.waited).max(waits) / seconds;
     Stretch {
-        seconds: after.at.duration_since(before.at).as_secs_f64(),
+        seconds,
         sent: after.sent.packets - before.sent.packets,
         packets: after.arrived.packets - before.arrived.packets,
         bytes: after.arrived.bytes - before.arrived.bytes,
         busy: after.busy - before.busy,
-        user: after.user.zip(before.user).map(|(after, before)| after - before),
-        gap_us,
+        user: worker.map(|(before, after)| after.user - before.user),
+        disturbed: Disturbed { gap_us, waited },
     }
 }

@@ -1,10 +1,14 @@
-use super::gaps::BAD_US;
+use super::gaps::{BAD_US, BAD_WAIT};
 use super::peer::Kind;
+use super::rate::Disturbed;
 use crate::report::model::{Bar, Extra, Ratio, Round, Row, Unit};
 use crate::stats::median;
 
 /// The name of the extra figure that makes devices comparable that use other numbers of cores.
 pub const CPU: &str = "CPU-s per million";
+
+/// The same where thousands of bytes are what is done.
+pub const CPU_BYTES: &str = "CPU-s per gigabyte";
 
 /// What one device did in all rounds of a case.
 #[derive(Debug, Clone)]
@@ -49,9 +53,9 @@ impl Series {
     }
 
     /// Adds a round: a figure per second, what was done in it, and what processors had to do.
-    pub fn push(&mut self, value: f64, done: f64, busy: f64, gap_us: f64) {
-        let unreliable = gap_us > BAD_US;
-        self.rounds.push(Round { value, stolen_us: gap_us, unreliable });
+    pub fn push(&mut self, value: f64, done: f64, busy: f64, disturbed: Disturbed) {
+        let unreliable = disturbed.gap_us > BAD_US || disturbed.waited > BAD_WAIT;
+        self.rounds.push(Round { value, stolen_us: disturbed.gap_us, unreliable });
         self.done += done;
         self.busy += busy;
     }
@@ -77,10 +81,11 @@ pub fn rows(case: Case, all: &[Series], promises: &[Promise]) -> Vec<Row> {
 
 fn row(case: Case, series: &Series, all: &[Series], promises: &[Promise]) -> Row {
     let ours = matches!(series.kind, Kind::Portreeve(_));
-    let peers = all.iter().filter(|peer| ours && peer.kind != series.kind);
+    let peers = all.iter().filter(|peer| ours && ![series.kind, Kind::Alone].contains(&peer.kind));
     let held = promises.iter().filter(|_| series.kind == Kind::Portreeve(0));
     let per_million = 1e6 * series.busy / series.done.max(1.0);
-    let cpu = Extra { name: CPU.into(), value: per_million, unit: "s".into() };
+    let name = if case.unit == Unit::BitsPerSecond { CPU_BYTES } else { CPU };
+    let cpu = Extra { name: name.into(), value: per_million, unit: "s".into() };
     Row {
         id: format!("{}/{}", case.id, series.kind.id()),
         group: case.group.to_owned(),
@@ -124,7 +129,7 @@ mod tests {
 
     fn series(kind: Kind, values: &[f64]) -> Series {
         let mut series = Series::new(kind);
-        values.iter().for_each(|value| series.push(*value, *value, 2.0, 0.0));
+        values.iter().for_each(|value| series.push(*value, *value, 2.0, Disturbed::default()));
         series
     }
 
@@ -140,9 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_gap_marks_its_round() {
+    fn long_gaps_and_waiting_mark_their_round() {
         let mut series = Series::new(Kind::Nft);
-        series.push(1.0, 1.0, 1.0, BAD_US + 1.0);
-        assert!(series.rounds[0].unreliable);
+        series.push(1.0, 1.0, 1.0, Disturbed { gap_us: BAD_US + 1.0, waited: 0.0 });
+        series.push(1.0, 1.0, 1.0, Disturbed { gap_us: 0.0, waited: 2.0 * BAD_WAIT });
+        series.push(1.0, 1.0, 1.0, Disturbed::default());
+        let marked: Vec<_> = series.rounds.iter().map(|round| round.unreliable).collect();
+        assert_eq!(marked, [true, true, false]);
     }
 }

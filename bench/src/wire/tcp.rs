@@ -9,7 +9,7 @@ use rustix::event::epoll::EventFlags;
 use super::bench::{Bench, say};
 use super::count::busy_seconds;
 use super::peer::{Kind, Running};
-use super::rate::WARM_UP;
+use super::rate::{Disturbed, WARM_UP};
 use super::rig::{Aim, BACKEND, BACKENDS, VIP, after};
 use super::rows::{Case, Promise, Series, rows};
 use crate::report::model::{Row, Unit};
@@ -68,6 +68,14 @@ impl Doing {
         }
     }
 
+    /// Bytes are many: their processor time is told for a gigabyte.
+    const fn portion(self) -> f64 {
+        match self {
+            Self::Connect | Self::Ask => 1.0,
+            Self::Bulk => 1e3,
+        }
+    }
+
     /// Events become the unit of the row.
     const fn scale(self) -> f64 {
         match self {
@@ -98,7 +106,12 @@ pub fn case(bench: &mut Bench, doing: Doing) -> Result<Vec<Row>> {
             let (kind, count) = (bench.devices[at].kind, bench.rounds);
             let name = kind.label();
             say(&format!("{} {}/{count}: {name:<28} {value:.0}/s", case.id, round + 1));
-            all[at].push(value, turn.done as f64, turn.busy, turn.gap_us);
+            all[at].push(
+                value,
+                turn.done as f64 / doing.portion(),
+                turn.busy,
+                Disturbed { gap_us: turn.gap_us, waited: 0.0 },
+            );
             if turn.failed > 0 {
                 let note = format!("round {}: {} connections failed", round + 1, turn.failed);
                 ensure!(

@@ -84,10 +84,10 @@ pub fn rate(bench: &mut Bench, which: Rate) -> Result<Vec<Row>> {
                 kind.label(),
                 rate / 1e6
             ));
-            all[at].push(rate, done.packets as f64, done.busy, done.gap_us);
+            all[at].push(rate, done.packets as f64, done.busy, done.disturbed);
             if let (Kind::Portreeve(0), Some(seconds)) = (kind, done.user) {
                 let ns = 1e9 * seconds / done.packets.max(1) as f64;
-                user.push(ns, done.packets as f64, 0.0, done.gap_us);
+                user.push(ns, done.packets as f64, 0.0, done.disturbed);
             }
         }
     }

@@ -14,7 +14,6 @@ use dataplane::xsk::{Pool, Socket as _, Umem};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Peer, program};
-use crate::wire::count::user_seconds;
 use crate::wire::rig::{FAR, NEAR, Rig, mac};
 
 const THREAD: &str = "bare-l2fwd";
@@ -34,8 +33,8 @@ struct L2fwd {
 }
 
 impl Peer for L2fwd {
-    fn user_seconds(&self) -> Result<Option<f64>> {
-        user_seconds(std::process::id(), THREAD).map(Some)
+    fn worker(&self) -> Option<(u32, &'static str)> {
+        Some((std::process::id(), THREAD))
     }
 }
 

@@ -4,7 +4,6 @@ use portreeve_tests::config::{ports, service};
 use portreeve_tests::run_dir::RunDir;
 
 use super::Peer;
-use crate::wire::count::user_seconds;
 use crate::wire::rig::{BACKEND, BACKENDS, BULK, DISCARD, FAR, NEAR, PROBE, Rig, TCP, VIP, after};
 
 /// Source addresses of its own, on the servers' link: sixteen pairs with the servers.
@@ -17,8 +16,8 @@ struct Portreeve {
 }
 
 impl Peer for Portreeve {
-    fn user_seconds(&self) -> Result<Option<f64>> {
-        user_seconds(self.appliance.process()?.pid(), WORKER).map(Some)
+    fn worker(&self) -> Option<(u32, &'static str)> {
+        Some((self.appliance.process().ok()?.pid(), WORKER))
     }
 
     fn check(&self, rig: &Rig) -> Result<()> {
