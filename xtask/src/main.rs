@@ -1,4 +1,4 @@
-//! How people work here: `cargo xtask demo | test | ci | tidy | setup`.
+//! How people work here: `cargo xtask demo | test | bench | ci | tidy | setup`.
 
 /// Every system package, named once.
 mod packages;
@@ -18,6 +18,8 @@ mod step;
 mod demo;
 /// The tests, by area.
 mod test;
+/// The benchmarks.
+mod bench;
 /// The fuzz targets.
 mod fuzz;
 /// Everything that must hold before a change lands.
@@ -57,6 +59,15 @@ enum Command {
         /// The area; all of them when left out.
         area: Option<Area>,
     },
+    /// Measure: `memory`, `wire`, and what compares runs. Arguments go to the harness, whose
+    /// `--help` names them.
+    Bench {
+        /// What to measure.
+        what: String,
+        /// Arguments of the harness.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Check everything that must hold before a change lands.
     Ci,
     /// Check the shape rules that a machine can check.
@@ -90,6 +101,11 @@ fn run(command: Command) -> Result<bool> {
         Command::Test { area } => {
             setup::ready(Purpose::Work)?;
             Ok(all(test::steps(area)))
+        }
+        Command::Bench { what, args } => {
+            let peers = what == "wire";
+            setup::ready(if peers { Purpose::Bench } else { Purpose::Work })?;
+            bench::run_bench(&what, &args).map(|()| true)
         }
         Command::Ci => {
             setup::ready(Purpose::Ci)?;

@@ -19,6 +19,13 @@ pub const BUILD: &[&str] = &[
 pub const LAB: &[&str] =
     &["curl", "ethtool", "iproute2", "iputils-ping", "nftables", "procps", "tcpdump"];
 
+/// Peers of `cargo xtask bench wire`, besides what the lab has: each is left out where it cannot
+/// be had.
+pub const BENCH: &[&str] = &["dpdk-dev", "haproxy"];
+
+/// The AF_XDP driver of DPDK, as a pattern of names.
+pub const XDP_DRIVER: &str = "^librte-net-af-xdp[0-9]+$";
+
 /// For `cargo xtask ci` alone: its prebuilt tools live in a Python environment.
 pub const CI: &[&str] = &["git", "python3", "python3-venv"];
 
