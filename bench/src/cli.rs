@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{memory, wire};
+use crate::{compare, memory, report, wire};
 
 /// Measures what Portreeve can do, and proves it.
 #[derive(Debug, Parser)]
@@ -13,7 +13,16 @@ enum Command {
     Memory(memory::Options),
     /// Real packets through the appliance and its peers, in a lab of network namespaces.
     Wire(wire::Options),
+    /// Compares two runs of one kind. Ends with 1 when a row became worse, with 2 on an error.
+    Compare(compare::Options),
+    /// Renders a run that was written as JSON once more.
+    Report(report::Options),
 }
+
+/// How a comparison ends in which a row became worse.
+const WORSE: u8 = 1;
+/// How everything ends that could not be done.
+const FAILED: u8 = 2;
 
 /// The program `portreeve-bench`.
 #[must_use]
@@ -25,22 +34,29 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn main_memory() -> ExitCode {
     let words = std::env::args().filter(|word| word != "--bench");
-    finish(memory::run(&memory::Options::parse_from(words)).map(drop))
+    finish(memory::run(&memory::Options::parse_from(words)).map(done))
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Memory(options) => memory::run(&options).map(drop),
-        Command::Wire(options) => wire::run(&options).map(drop),
+        Command::Memory(options) => memory::run(&options).map(done),
+        Command::Wire(options) => wire::run(&options).map(done),
+        Command::Compare(options) => compare::run(&options).map(judged),
+        Command::Report(options) => report::run(&options).map(done),
     }
 }
 
-fn finish(result: Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn done<T>(_: T) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+fn judged(worse: bool) -> ExitCode {
+    if worse { ExitCode::from(WORSE) } else { ExitCode::SUCCESS }
+}
+
+fn finish(result: Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(FAILED)
+    })
 }

@@ -9,7 +9,13 @@ pub mod memory;
 pub mod wire;
 /// Order statistics.
 pub mod stats;
+/// Allocations, counted.
+pub mod allocations;
 /// Time that the processor was taken away from us.
 pub mod stolen;
 /// What a run found, and how it is shown.
 pub mod report;
+/// Two runs beside each other: what became slower.
+pub mod compare;
+/// The machine and the commit of a run.
+pub mod machine;

@@ -1,20 +1,151 @@
-use anyhow::Result;
+//! The worker loop on simulated rings with real frames, on one core.
+
+/// The cases, in the order of the report.
+pub mod case;
+/// A case into a row.
+pub mod measure;
+/// One round: batches in, turns timed.
+pub mod round;
+/// `null` and `miss`.
+pub mod yardstick;
+/// Where the time goes.
+pub mod stages;
+/// The bars of the design.
+pub mod bars;
+/// The worker that is measured, and the network around it.
+pub mod world;
+/// Packets of made-up clients.
+pub mod packets;
+/// Numbers that look random.
+pub mod random;
+/// Flows that are there already.
+pub mod established;
+/// Flows that begin.
+pub mod opening;
+/// Packets that make no flow.
+pub mod noise;
+/// Maglev, compiling, publishing.
+pub mod control;
+/// Resident memory, allocations.
+pub mod footprint;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
 use clap::Parser;
 
-use crate::report::model::Run;
+use crate::machine;
+use crate::report::model::{Kind, Row, Run, SCHEMA, Unit};
+use crate::report::{self, json, markdown};
+use crate::stolen::now;
+use case::{CASES, Case};
+use measure::{Measured, PACKETS, measure, yardstick};
 
 /// What to measure.
 #[derive(Debug, Clone, Parser)]
 pub struct Options {
-    /// Write the run here as JSON.
+    /// Rows whose id begins so; all of them when left out.
+    #[arg(long, value_name = "ID")]
+    pub case: Option<String>,
+    /// Rounds of each row.
+    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(3..))]
+    pub rounds: u16,
+    /// Write the run here as JSON, besides.
     #[arg(long, value_name = "FILE")]
-    pub json: Option<std::path::PathBuf>,
+    pub json: Option<PathBuf>,
+    /// The directory of the report.
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    pub out: PathBuf,
 }
 
 /// Measures, prints the table and writes the report.
 ///
 /// # Errors
 /// When the worker cannot be set up, or a file not be written.
-pub fn run(_options: &Options) -> Result<Run> {
-    anyhow::bail!("in the works")
+pub fn run(options: &Options) -> Result<Run> {
+    let begun = now();
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let core = dataplane::worker::default_core();
+    if let Some(id) = core {
+        core_affinity::set_for_current(core_affinity::CoreId { id });
+    }
+    let progress = |what: &str| eprintln!("{:>6.1} s  {what}", begun.elapsed().as_secs_f64());
+    let rows = rows(options, &progress)?;
+    let mut settings = BTreeMap::new();
+    settings.insert("rounds".to_owned(), options.rounds.to_string());
+    settings.insert("packets per round".to_owned(), PACKETS.to_string());
+    settings.insert("core".to_owned(), core.map_or("any".to_owned(), |core| core.to_string()));
+    let run = Run {
+        schema: SCHEMA,
+        kind: Kind::Memory,
+        started,
+        seconds: begun.elapsed().as_secs_f64(),
+        commit: machine::commit(),
+        machine: machine::here(),
+        settings,
+        rows,
+        notes: Vec::new(),
+    };
+    report::write_all(&run, &options.out)?;
+    if let Some(file) = &options.json {
+        json::write(&run, file)?;
+    }
+    println!("{}", markdown::render(&run));
+    println!("report: {}", options.out.join("memory.html").display());
+    Ok(run)
+}
+
+fn rows(options: &Options, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
+    let wanted = |id: &str| options.case.as_ref().is_none_or(|case| id.starts_with(case.as_str()));
+    let mut packets = packet_rows(options, &wanted, progress)?;
+    if wanted("maglev") || wanted("compile") {
+        packets.extend(control::rows(usize::from(options.rounds).min(11), progress)?);
+    }
+    if wanted("resident") || wanted("allocations") {
+        packets.extend(footprint::rows(progress)?);
+    }
+    packets.retain(|row| row.id.starts_with("yardstick/") || wanted(&row.id));
+    packets.iter().next().context("no row has an id that begins so")?;
+    Ok(packets)
+}
+
+/// The rows of packets, with the yardsticks that were measured beside them in front.
+fn packet_rows(
+    options: &Options,
+    wanted: &dyn Fn(&str) -> bool,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<Row>> {
+    let mut null = yardstick::Null::new();
+    let mut rows = Vec::new();
+    let mut nulls = Vec::new();
+    let mut misses: BTreeMap<u32, (&str, Vec<f64>)> = BTreeMap::new();
+    for case in CASES.iter().filter(|case| wanted(case.id)) {
+        progress(case.id);
+        let Measured { row, null, miss } = measure(case, &mut null, options.rounds.into())?;
+        nulls.extend(null);
+        if !miss.is_empty() {
+            misses.entry(case.flows).or_insert((size(case), Vec::new())).1.extend(miss);
+        }
+        rows.push(row);
+    }
+    let mut all = Vec::new();
+    if !nulls.is_empty() {
+        let label = "null: the same rings, MAC addresses written";
+        all.push(yardstick("yardstick/null", label, &nulls, Unit::NsPerPacket));
+    }
+    for (flows, (size, rounds)) in misses {
+        let label = format!("miss: one dependent read, table of {flows} flows");
+        let mut row = yardstick(&format!("yardstick/miss/{size}"), &label, &rounds, Unit::Ns);
+        let (name, unit) = ("flows".to_owned(), String::new());
+        row.extra.push(report::model::Extra { name, value: f64::from(flows), unit });
+        all.push(row);
+    }
+    all.extend(rows);
+    Ok(all)
+}
+
+fn size(case: &Case) -> &'static str {
+    report::basis::last_word(case.id)
 }

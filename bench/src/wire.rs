@@ -31,14 +31,14 @@ pub mod tcp;
 pub mod between;
 /// Whether the harness itself works.
 pub mod smoke;
-/// What people see at once.
-pub mod table;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::report::model::{Kind as RunKind, Machine, Row, Run, SCHEMA};
+use crate::machine;
+use crate::report::model::{Kind as RunKind, Row, Run, SCHEMA};
+use crate::report::{self, json, markdown};
 use crate::stolen::now;
 use bench::Bench;
 pub use options::Options;
@@ -82,17 +82,18 @@ pub fn run(options: &Options) -> Result<Run> {
         kind: RunKind::Wire,
         started: started.map_or(0, |since| since.as_secs()),
         seconds: begun.elapsed().as_secs_f64(),
-        commit: String::new(),
-        machine: machine(),
+        commit: machine::commit(),
+        machine: machine::here(),
         settings,
         rows,
         notes,
     };
-    table::print(&run);
+    report::write_all(&run, &options.out)?;
     if let Some(file) = &options.json {
-        let text = serde_json::to_string_pretty(&run).context("make JSON")?;
-        std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
+        json::write(&run, file)?;
     }
+    println!("{}", markdown::render(&run));
+    println!("report: {}", options.out.join("wire.html").display());
     Ok(run)
 }
 
@@ -130,18 +131,4 @@ fn settings(options: &Options) -> BTreeMap<String, String> {
         one("servers", rig::BACKENDS.to_string()),
         one("load average before", load.trim().to_owned()),
     ])
-}
-
-/// As much as is easily known.
-fn machine() -> Machine {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-    Machine {
-        cpu: String::new(),
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        memory: 0,
-        kernel: read("/proc/sys/kernel/osrelease"),
-        virtual_machine: false,
-        huge_pages: String::new(),
-        last_level_cache: 0,
-    }
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The IP version of an address or packet.
@@ -12,11 +13,14 @@ pub enum Family {
 
 /// An IPv4 or IPv6 address as 16 bytes in network order; IPv4 is held IPv4-mapped (RFC 4291
 /// section 2.5.5.2), so that one comparison and one hash serve both families.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C, align(8))]
 pub struct Addr([u8; 16]);
 
-const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+/// What stands before every IPv4 address.
+const MAPPED: Addr = Addr::v4([0; 4]);
+/// The bits of the second of [`Addr::words`] that stand before an IPv4 address.
+const BEFORE_V4: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 
 impl Addr {
     /// From the four bytes of an IPv4 header field.
@@ -49,11 +53,28 @@ impl Addr {
         [a, b, c, d]
     }
 
+    /// The four bytes of an IPv4 address as a number, as the machine reads them.
+    #[inline]
+    #[must_use]
+    pub const fn v4_bits(&self) -> u64 {
+        u32::from_ne_bytes(self.v4_octets()) as u64
+    }
+
+    /// All sixteen bytes as two words, as the machine reads them from memory.
+    #[inline]
+    #[must_use]
+    pub const fn words(&self) -> [u64; 2] {
+        let ([a, b], _) = self.0.as_chunks::<8>() else { unreachable!() };
+        [u64::from_ne_bytes(*a), u64::from_ne_bytes(*b)]
+    }
+
     /// Which family this address belongs to.
     #[inline]
     #[must_use]
     pub fn family(&self) -> Family {
-        if self.0.starts_with(&MAPPED) { Family::V4 } else { Family::V6 }
+        let [high, low] = self.words();
+        let [a, b] = MAPPED.words();
+        if high == a && (low ^ b) & BEFORE_V4 == 0 { Family::V4 } else { Family::V6 }
     }
 
     /// Whether this is an IPv4 address.
@@ -70,6 +91,16 @@ impl Addr {
             Family::V4 => IpAddr::V4(Ipv4Addr::from(self.v4_octets())),
             Family::V6 => IpAddr::V6(Ipv6Addr::from(self.0)),
         }
+    }
+}
+
+impl Hash for Addr {
+    /// Two words: what hashes byte by byte takes many times as long.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [high, low] = self.words();
+        state.write_u64(high);
+        state.write_u64(low);
     }
 }
 

@@ -4,6 +4,8 @@
 pub mod config;
 /// How packets of either direction name a flow, and the hashes of those names.
 pub mod key;
+/// The hash function of both indexes.
+mod sip;
 /// One connection: 48 bytes.
 pub mod entry;
 /// Fingerprint index: hash to entry, bucketed by cache line.
@@ -23,6 +25,6 @@ pub mod state;
 
 pub use config::FlowTableConfig;
 pub use entry::{Flow, FlowRef};
-pub use key::{ForwardKey, NewFlow, ReverseKey};
+pub use key::{FlowHash, ForwardKey, NewFlow, ReverseKey};
 pub use state::State;
 pub use table::FlowTable;

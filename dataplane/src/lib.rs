@@ -14,6 +14,8 @@ pub mod time;
 pub mod tables;
 /// Bytes on the wire: Ethernet, ARP, IPv4, IPv6, TCP, UDP, ICMP, checksums.
 pub mod wire;
+/// Memory allocated once, in huge pages where they can be had, and fetching ahead.
+pub mod mem;
 /// Connections: keys, entries, indexes, ports, expiry. Owned by one worker.
 pub mod flow;
 /// The life of a packet: parse, classify, stage, rewrite, tx.

@@ -4,6 +4,8 @@
 pub mod parse;
 /// Facts to whose it is.
 pub mod classify;
+/// What the next step will read is asked for ahead.
+pub mod fetch;
 /// Service and flow state to a plan for this packet: the only step that changes flow state.
 pub mod stage;
 /// The plan onto bytes.
@@ -25,42 +27,42 @@ pub mod waiting;
 pub use context::{Ctx, Memory};
 pub use plan::Fate;
 
+use arrayvec::ArrayVec;
+
 use crate::drop_reason::DropReason;
+use crate::flow::FlowHash;
+use crate::limits::BURST;
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Socket};
+use classify::Subject;
+use packet::Packet;
 use tx::Tx;
 
-/// One packet, from its bytes to what becomes of it.
-///
-/// # Errors
-/// The reason why it ends here.
-pub fn forward(
-    ctx: &mut Ctx<'_>,
-    memory: &mut Memory<'_>,
-    frame: &mut Frame,
-) -> Result<Fate, DropReason> {
-    let packet = {
-        let view = memory.umem.view(frame);
-        parse::parse(view.bytes(), view.total_len())?
-    };
-    let subject = classify::classify(ctx.tables, ctx.port, &packet)?;
-    let plan = stage::stage(ctx, &packet, subject)?;
-    rewrite::rewrite(ctx, memory, frame, &packet, &plan)
-}
+/// The packets of a burst.
+pub type Packets = ArrayVec<Packet, BURST>;
+/// Whose they are, or why one ends here.
+pub type Subjects<'a> = ArrayVec<Result<Subject<'a>, DropReason>, BURST>;
+/// The hashes of their flows' keys.
+pub type Hashes = ArrayVec<FlowHash, BURST>;
 
-/// The packets that were received in one go. Every frame leaves through `tx` or goes home.
+/// The packets that were received in one go. The burst goes through each step as a whole, so that
+/// what a step reads was asked for a step ahead. Every frame leaves through `tx` or goes home.
 pub fn run_burst<S: Socket>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
     burst: &mut Burst,
     tx: &mut Tx<'_, S>,
 ) {
-    for mut frame in burst.drain(..) {
-        let bytes = frame.total_len() as u64;
-        let port = ctx.counters.port(ctx.port);
-        port.rx_packets.add(1);
-        port.rx_bytes.add(bytes);
-        match forward(ctx, memory, &mut frame) {
+    let packets = parse::burst(ctx, memory, burst);
+    let subjects = classify::burst(ctx, &packets);
+    let hashes = fetch::burst(ctx.flows, &subjects);
+    let facts = packets.iter().zip(&subjects).zip(&hashes);
+    for (mut frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
+        let fate = match subject {
+            Ok(subject) => finish(ctx, memory, &mut frame, (packet, subject, *hash)),
+            Err(reason) => Err(*reason),
+        };
+        match fate {
             Ok(fate) => tx.settle(ctx, memory, frame, fate),
             Err(reason) => {
                 ctx.counters.dropped(reason);
@@ -68,4 +70,16 @@ pub fn run_burst<S: Socket>(
             }
         }
     }
+}
+
+/// The steps that change something, one packet after the other.
+#[inline]
+fn finish(
+    ctx: &mut Ctx<'_>,
+    memory: &mut Memory<'_>,
+    frame: &mut Frame,
+    (packet, subject, hash): (&Packet, &Subject<'_>, FlowHash),
+) -> Result<Fate, DropReason> {
+    let plan = stage::stage(ctx, packet, subject, hash)?;
+    rewrite::rewrite(ctx, memory, frame, packet, &plan)
 }

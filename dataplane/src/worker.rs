@@ -18,7 +18,7 @@ use crate::flow::{FlowTable, FlowTableConfig};
 use crate::limits::SWEEP_STEP;
 use crate::pipeline::context::EXTRA_MAX;
 use crate::pipeline::limiter::Limiters;
-use crate::pipeline::tx::{AskHop, Lane, Tx};
+use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
 use crate::pipeline::{Ctx, Memory, plan::Next, run_burst};
 use crate::tables::Tables;
@@ -63,6 +63,7 @@ pub struct Setup<S> {
 /// One pinned thread's work.
 pub struct Worker<S> {
     lanes: Vec<Lane<S>>,
+    ways: Ways,
     umem: Arc<Umem>,
     pool: Pool,
     tables: Reader<Tables>,
@@ -109,6 +110,7 @@ impl<S: Socket> Worker<S> {
         let clock = Clock::start();
         let now = clock.now();
         let mut worker = Self {
+            ways: Ways::new(&setup.lanes),
             lanes: setup.lanes,
             umem: setup.umem,
             pool: setup.pool,
@@ -201,14 +203,14 @@ impl<S: Socket> Worker<S> {
             spin(self.delay_ns * self.burst.len() as u64);
         }
         let mut burst = std::mem::take(&mut self.burst);
-        self.with_tx(lane, now, |ctx, memory, tx| run_burst(ctx, memory, &mut burst, tx));
+        self.lend(lane, now, |ctx, memory, tx| run_burst(ctx, memory, &mut burst, tx));
         self.burst = burst;
         self.lanes[lane].socket.refill(&mut self.pool);
         true
     }
 
-    /// Lends the parts of the worker to the pipeline.
-    fn with_tx<R>(
+    /// Lends the parts of the worker to the pipeline, or to a benchmark that runs a piece of it.
+    pub fn lend<R>(
         &mut self,
         lane: usize,
         now: Tick,
@@ -225,8 +227,13 @@ impl<S: Socket> Worker<S> {
             ident: &mut self.ident,
         };
         let mut memory = Memory { umem: &self.umem, pool: &mut self.pool, extra: &mut self.extra };
-        let mut tx =
-            Tx { lanes: &mut self.lanes, lane, waiting: &mut self.waiting, ask: self.ask.as_ref() };
+        let mut tx = Tx {
+            lanes: &mut self.lanes,
+            ways: &self.ways,
+            lane,
+            waiting: &mut self.waiting,
+            ask: self.ask.as_ref(),
+        };
         work(&mut ctx, &mut memory, &mut tx)
     }
 
@@ -240,7 +247,7 @@ impl<S: Socket> Worker<S> {
             return;
         }
         self.waiting_looked = now;
-        self.with_tx(0, now, |ctx, memory, tx| tx.release_waiting(ctx, memory));
+        self.lend(0, now, |ctx, memory, tx| tx.release_waiting(ctx, memory));
     }
 
     /// Has the kernel send what is queued. Returns whether something is left.
@@ -288,7 +295,7 @@ impl<S: Socket> Worker<S> {
         match command {
             Command::Announce { addr, port } => {
                 if let Some(lane) = self.lanes.iter().position(|lane| lane.port == port) {
-                    self.with_tx(lane, now, |ctx, memory, tx| {
+                    self.lend(lane, now, |ctx, memory, tx| {
                         tx.announce(ctx, memory, port, addr);
                     });
                 }
@@ -330,5 +337,11 @@ impl<S: Socket> Worker<S> {
     #[must_use]
     pub fn flows(&self) -> &FlowTable {
         &self.flows
+    }
+
+    /// The time as the worker reads it.
+    #[must_use]
+    pub fn now(&self) -> Tick {
+        self.clock.now()
     }
 }

@@ -1,9 +1,10 @@
 //! Every system package that building, testing or trying Portreeve needs, named once, as Debian
 //! and Ubuntu call them. LLVM's packages carry their version in the name; see [`crate::llvm`].
 
-/// To build the workspace: libxdp and libbpf are compiled from their crates.
+/// To build the workspace: libxdp and libbpf are compiled from their crates, and libFuzzer.
 pub const BUILD: &[&str] = &[
     "ca-certificates",
+    "g++",
     "gcc",
     "libbpf-dev",
     "libc6-dev",

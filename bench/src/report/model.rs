@@ -195,3 +195,60 @@ impl Unit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::report::example;
+
+    const DOCS: &str = include_str!("../../../docs/bench-report.md");
+
+    /// Names of fields; the names of settings are the caller's.
+    fn fields(value: &Value, names: &mut Vec<String>) {
+        match value {
+            Value::Object(fields_of) => {
+                for (name, value) in fields_of {
+                    names.push(name.clone());
+                    if name != "settings" {
+                        fields(value, names);
+                    }
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| fields(value, names)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        let run = example::memory();
+        assert!(run.rows.iter().any(|row| row.latency.is_some() && !row.stages.is_empty()));
+        let mut names = Vec::new();
+        fields(&serde_json::to_value(&run).unwrap(), &mut names);
+        assert!(names.contains(&"percentiles".to_owned()) && names.contains(&"met".to_owned()));
+        for name in names {
+            assert!(DOCS.contains(&format!("\n| `{name}` |")), "{name}: docs/bench-report.md");
+        }
+    }
+
+    #[test]
+    fn every_unit_is_documented() {
+        use super::Unit;
+        let units = [
+            Unit::NsPerPacket,
+            Unit::Ns,
+            Unit::Ms,
+            Unit::Bytes,
+            Unit::Count,
+            Unit::PacketsPerSecond,
+            Unit::ConnectionsPerSecond,
+            Unit::BitsPerSecond,
+        ];
+        for unit in units {
+            let name = serde_json::to_value(unit).unwrap();
+            let name = name.as_str().unwrap();
+            assert!(DOCS.contains(&format!("`{name}`")), "{name}: docs/bench-report.md");
+        }
+    }
+}

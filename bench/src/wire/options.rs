@@ -28,12 +28,12 @@ pub struct Options {
     /// This part only (may be given several times).
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<Part>,
-    /// Write the run here as JSON.
+    /// Write the run here as JSON, besides.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write the report into this directory.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    /// The directory of the report.
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    pub out: PathBuf,
     /// Measure a second appliance, too, that wastes so many nanoseconds on each packet: shows
     /// that the figures tell.
     #[arg(long, value_name = "N", hide = true)]

@@ -27,11 +27,17 @@ impl FlowTableConfig {
         self.flows * 2 / PORT_BLOCK as usize + self.pairs + 16
     }
 
+    /// Bytes of both indexes of a table of this size.
+    #[must_use]
+    pub fn index_bytes(self) -> usize {
+        2 * Index::bytes_for(self.flows)
+    }
+
     /// Bytes that a table of this size takes.
     #[must_use]
     pub fn bytes(self) -> usize {
         self.flows * (size_of::<Flow>() + size_of::<u32>())
-            + 2 * Index::bytes_for(self.flows)
+            + self.index_bytes()
             + HalfOpen::bytes_for(self.half_open())
             + Blocks::bytes_for(self.blocks())
             + Pairs::bytes_for(self.pairs)

@@ -13,7 +13,7 @@ pub(super) const NO_NODE: u32 = u32::MAX;
 
 /// One connection, seen from the client side. Foreign addresses as bytes, our own by stable id,
 /// so that it survives any change of the tables.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Flow {
     /// Address of the client.
     pub client: Addr,

@@ -2,28 +2,65 @@
 //! either of two buckets. A slot holds a fingerprint and the place of an entry; the entry itself
 //! decides whether it is the one.
 
-/// Slots of one bucket: 8 slots of 8 bytes fill a cache line.
+use zerocopy::FromZeros;
+
+use crate::mem::{Fixed, equal_lanes, prefetch};
+
+/// Slots of one bucket: 8 fingerprints and 8 places of 4 bytes fill a cache line.
 const SLOTS: usize = 8;
 /// Share of slots that may be filled: two choices of eight with one displacement fill further.
 const LOAD_PERCENT: usize = 80;
 /// Buckets besides, so that chance weighs less in a small index.
 const SPARE: usize = 4;
-const EMPTY: u32 = u32::MAX;
+/// While the first bucket of a key has this many free slots, the second is not looked at: most
+/// keys are then found with one read.
+const ROOMY: u32 = 3;
+/// No key has this fingerprint.
+const FREE: u32 = 0;
 
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    fingerprint: u32,
-    entry: u32,
+/// Fingerprints stand together, so that all are compared at once.
+#[derive(Debug, Clone, Copy, FromZeros)]
+#[repr(C, align(64))]
+struct Bucket {
+    fingerprints: [u32; SLOTS],
+    entries: [u32; SLOTS],
 }
 
-#[derive(Debug, Clone)]
-#[repr(align(64))]
-struct Bucket([Slot; SLOTS]);
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// The slots of a bucket for which something holds.
+#[derive(Debug, Clone, Copy)]
+struct Slots(u32);
+
+impl Iterator for Slots {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        let slot = self.0.trailing_zeros() as usize;
+        self.0 &= self.0.wrapping_sub(1);
+        (slot < SLOTS).then_some(slot)
+    }
+}
+
+impl Bucket {
+    /// The slots that hold `fingerprint`.
+    #[inline]
+    fn with(&self, fingerprint: u32) -> Slots {
+        Slots(equal_lanes(&self.fingerprints, fingerprint))
+    }
+
+    fn put(&mut self, fingerprint: u32, entry: u32) -> bool {
+        let Some(slot) = self.with(FREE).next() else { return false };
+        (self.fingerprints[slot], self.entries[slot]) = (fingerprint, entry);
+        true
+    }
+}
 
 /// Fingerprints to entries.
 #[derive(Debug)]
 pub(super) struct Index {
-    buckets: Box<[Bucket]>,
+    buckets: Fixed<Bucket>,
 }
 
 /// The two buckets and the fingerprint of a key.
@@ -36,9 +73,7 @@ struct Place {
 impl Index {
     /// Room for `entries` entries at a load of at most 80 %.
     pub(super) fn new(entries: usize) -> Self {
-        let count = Self::buckets_for(entries);
-        let empty = Slot { fingerprint: 0, entry: EMPTY };
-        Self { buckets: vec![Bucket([empty; SLOTS]); count].into_boxed_slice() }
+        Self { buckets: Fixed::zeroed(Self::buckets_for(entries)) }
     }
 
     /// Bytes that an index for `entries` entries takes.
@@ -52,9 +87,14 @@ impl Index {
 
     #[inline]
     fn place(&self, hash: u64) -> Place {
-        let fingerprint = (hash >> 32) as u32;
-        let first = self.reduce(hash as u32);
+        let fingerprint = fingerprint(hash);
+        let first = self.first(hash);
         Place { buckets: [first, self.other(first, fingerprint)], fingerprint }
+    }
+
+    #[inline]
+    fn first(&self, hash: u64) -> usize {
+        self.reduce(hash as u32)
     }
 
     /// Maps 32 bits onto any number of buckets without a division.
@@ -71,66 +111,90 @@ impl Index {
         if sum >= bucket { sum - bucket } else { sum + self.buckets.len() - bucket }
     }
 
+    /// Asks for the bucket in which a key most likely stands.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        prefetch(&self.buckets[self.first(hash)]);
+    }
+
+    /// The entry that most likely has this hash, from the first bucket alone. Without one the
+    /// second bucket is asked for.
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> Option<u32> {
+        let (first, fingerprint) = (self.first(hash), fingerprint(hash));
+        let bucket = &self.buckets[first];
+        let slot = bucket.with(fingerprint).next();
+        if slot.is_none() {
+            prefetch(&self.buckets[self.other(first, fingerprint)]);
+        }
+        slot.map(|slot| bucket.entries[slot])
+    }
+
     /// The entry with this hash for which `is_it` holds.
     #[inline]
     pub(super) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let place = self.place(hash);
         place.buckets.iter().find_map(|bucket| {
-            self.buckets[*bucket]
-                .0
-                .iter()
-                .filter(|slot| slot.fingerprint == place.fingerprint && slot.entry != EMPTY)
-                .find(|slot| is_it(slot.entry))
-                .map(|slot| slot.entry)
+            let bucket = &self.buckets[*bucket];
+            bucket
+                .with(place.fingerprint)
+                .map(|slot| bucket.entries[slot])
+                .find(|entry| is_it(*entry))
         })
     }
 
-    /// Notes that `entry` has this hash, in the emptier of its two buckets; when both are full,
-    /// one of those that stand there moves to its other bucket. Returns whether there was room.
+    /// Notes that `entry` has this hash: in its first bucket while that is roomy, else in the
+    /// emptier of both; when both are full, one of those that stand there moves to its other
+    /// bucket. Returns whether there was room.
     pub(super) fn insert(&mut self, hash: u64, entry: u32) -> bool {
-        let place = self.place(hash);
-        let room = place.buckets.map(|bucket| self.free_slots(bucket));
-        let emptier = place.buckets[usize::from(room[1] > room[0])];
-        let slot = Slot { fingerprint: place.fingerprint, entry };
-        self.put(emptier, slot)
-            || place
-                .buckets
+        let Place { buckets: [first, second], fingerprint } = self.place(hash);
+        let free = self.free_slots(first);
+        let emptier = if free >= ROOMY || free >= self.free_slots(second) { first } else { second };
+        self.buckets[emptier].put(fingerprint, entry)
+            || [first, second]
                 .into_iter()
-                .any(|bucket| self.displace(bucket) && self.put(bucket, slot))
-    }
-
-    fn put(&mut self, bucket: usize, new: Slot) -> bool {
-        let free = self.buckets[bucket].0.iter_mut().find(|slot| slot.entry == EMPTY);
-        free.map(|slot| *slot = new).is_some()
+                .any(|bucket| self.displace(bucket) && self.buckets[bucket].put(fingerprint, entry))
     }
 
     /// Moves one slot of a full bucket to its other bucket. Returns whether one could move.
     fn displace(&mut self, bucket: usize) -> bool {
-        (0..SLOTS).any(|at| {
-            let slot = self.buckets[bucket].0[at];
-            let other = self.other(bucket, slot.fingerprint);
-            let moved = other != bucket && self.put(other, slot);
+        (0..SLOTS).any(|slot| {
+            let (fingerprint, entry) =
+                (self.buckets[bucket].fingerprints[slot], self.buckets[bucket].entries[slot]);
+            let other = self.other(bucket, fingerprint);
+            let moved = other != bucket && self.buckets[other].put(fingerprint, entry);
             if moved {
-                self.buckets[bucket].0[at].entry = EMPTY;
+                self.buckets[bucket].fingerprints[slot] = FREE;
             }
             moved
         })
     }
 
-    fn free_slots(&self, bucket: usize) -> usize {
-        self.buckets[bucket].0.iter().filter(|slot| slot.entry == EMPTY).count()
+    fn free_slots(&self, bucket: usize) -> u32 {
+        self.buckets[bucket].with(FREE).0.count_ones()
     }
 
     /// Forgets `entry`, which was inserted with this hash.
     pub(super) fn remove(&mut self, hash: u64, entry: u32) {
         let place = self.place(hash);
         for bucket in place.buckets {
-            if let Some(slot) = self.buckets[bucket].0.iter_mut().find(|s| s.entry == entry) {
-                slot.entry = EMPTY;
+            let bucket = &mut self.buckets[bucket];
+            let mut slots = bucket.with(place.fingerprint);
+            if let Some(slot) = slots.find(|slot| bucket.entries[*slot] == entry) {
+                bucket.fingerprints[slot] = FREE;
                 return;
             }
         }
         debug_assert!(false, "a flow is in both indexes for as long as it lives");
+    }
+}
+
+/// The upper half of a hash; the lower one chooses the bucket.
+#[inline]
+const fn fingerprint(hash: u64) -> u32 {
+    match (hash >> 32) as u32 {
+        FREE => 1,
+        other => other,
     }
 }
 

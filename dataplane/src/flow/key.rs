@@ -1,10 +1,9 @@
 use std::hash::{BuildHasher, RandomState};
 
-use siphasher::sip::SipHasher13;
-
 use super::pair::PairKey;
 use super::ports::Range;
-use crate::addr::{Addr, L4Port, Proto};
+use super::sip::{self, SipKey};
+use crate::addr::{Addr, Family, L4Port, Proto};
 use crate::tables::{BackendId, FrontendId, SnatId};
 
 /// A flow as packets from the client name it.
@@ -46,38 +45,42 @@ pub struct NewFlow {
     pub proto: Proto,
 }
 
-/// SipHash-1-3 with random keys: an outsider cannot aim at a bucket.
+/// What a key comes to under the table's secret; worked out once for a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FlowHash(pub(super) u64);
+
+/// SipHash-1-3 with random keys: an outsider cannot aim at a bucket. IPv4 keys are shorter, and so
+/// can never be those of IPv6.
 #[derive(Debug)]
-pub(super) struct HashKeys(u64, u64);
+pub(super) struct HashKeys(SipKey);
 
 impl HashKeys {
     pub(super) fn random() -> Self {
         let random = RandomState::new();
-        Self(random.hash_one(0_u8), random.hash_one(1_u8))
+        Self(SipKey(random.hash_one(0_u8), random.hash_one(1_u8)))
     }
 
     #[inline]
-    pub(super) fn forward(&self, key: &ForwardKey) -> u64 {
-        let mut bytes = [0_u8; 22];
-        bytes[..16].copy_from_slice(key.client.octets());
-        bytes[16..20].copy_from_slice(&key.frontend.to_bits().to_ne_bytes());
-        bytes[20..].copy_from_slice(&key.client_port.to_ne_bytes());
-        self.hash(&bytes)
+    pub(super) fn forward(&self, key: &ForwardKey) -> FlowHash {
+        let frontend = u64::from(key.frontend.to_bits());
+        let port = u64::from(key.client_port);
+        let [high, low] = key.client.words();
+        FlowHash(match key.client.family() {
+            Family::V4 => sip::hash::<1, 2>(self.0, [key.client.v4_bits() << 32 | frontend], port),
+            Family::V6 => sip::hash::<2, 6>(self.0, [high, low], frontend << 16 | port),
+        })
     }
 
     #[inline]
-    pub(super) fn reverse(&self, key: &ReverseKey) -> u64 {
-        let mut bytes = [0_u8; 25];
-        bytes[..16].copy_from_slice(key.pair.addr.octets());
-        bytes[16..20].copy_from_slice(&key.pair.snat.to_bits().to_ne_bytes());
-        bytes[20..22].copy_from_slice(&key.pair.port.to_ne_bytes());
-        bytes[22..24].copy_from_slice(&key.snat_port.to_ne_bytes());
-        bytes[24] = key.pair.proto as u8;
-        self.hash(&bytes)
-    }
-
-    #[inline]
-    fn hash(&self, bytes: &[u8]) -> u64 {
-        SipHasher13::new_with_keys(self.0, self.1).hash(bytes)
+    pub(super) fn reverse(&self, key: &ReverseKey) -> FlowHash {
+        let PairKey { snat, addr, port, proto } = key.pair;
+        let snat = u64::from(snat.to_bits());
+        let ports = u64::from(key.snat_port) << 16 | u64::from(port);
+        let rest = (proto as u64) << 32 | ports;
+        let [high, low] = addr.words();
+        FlowHash(match addr.family() {
+            Family::V4 => sip::hash::<1, 5>(self.0, [addr.v4_bits() << 32 | snat], rest),
+            Family::V6 => sip::hash::<3, 5>(self.0, [high, low, snat], rest),
+        })
     }
 }

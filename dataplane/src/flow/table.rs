@@ -2,12 +2,13 @@ use super::config::FlowTableConfig;
 use super::entry::{Flow, FlowRef, NO_NODE};
 use super::half_open::HalfOpen;
 use super::index::Index;
-use super::key::{ForwardKey, HashKeys, NewFlow, ReverseKey};
+use super::key::{FlowHash, ForwardKey, HashKeys, NewFlow, ReverseKey};
 use super::pair::{Pair, PairKey, PairRef, Pairs};
 use super::ports::{Blocks, Range};
 use super::state::{Direction, State};
 use crate::addr::{L4Port, Proto};
 use crate::drop_reason::DropReason;
+use crate::mem::{Fixed, prefetch};
 use crate::tables::{HopId, Timeouts};
 use crate::time::Tick;
 use crate::wire::tcp::Flags;
@@ -18,8 +19,8 @@ const RECLAIM_STEP: usize = 64;
 /// Connections of one worker.
 #[derive(Debug)]
 pub struct FlowTable {
-    flows: Vec<Flow>,
-    free: Vec<u32>,
+    flows: Fixed<Flow>,
+    free: Fixed<u32>,
     forward: Index,
     reverse: Index,
     pairs: Pairs,
@@ -37,8 +38,8 @@ impl FlowTable {
     #[must_use]
     pub fn new(config: FlowTableConfig) -> Self {
         Self {
-            flows: Vec::with_capacity(config.flows),
-            free: Vec::with_capacity(config.flows),
+            flows: Fixed::with_capacity(config.flows),
+            free: Fixed::with_capacity(config.flows),
             forward: Index::new(config.flows),
             reverse: Index::new(config.flows),
             pairs: Pairs::new(config.pairs),
@@ -88,28 +89,58 @@ impl FlowTable {
         self.max
     }
 
+    /// The hash of a key, whose bucket is asked for.
+    #[inline]
+    #[must_use]
+    pub fn prefetch_forward(&self, key: &ForwardKey) -> FlowHash {
+        let hash = self.keys.forward(key);
+        self.forward.prefetch(hash.0);
+        hash
+    }
+
+    /// As [`Self::prefetch_forward`], for a packet from a backend.
+    #[inline]
+    #[must_use]
+    pub fn prefetch_reverse(&self, key: &ReverseKey) -> FlowHash {
+        let hash = self.keys.reverse(key);
+        self.reverse.prefetch(hash.0);
+        hash
+    }
+
+    /// Asks for the flow that a bucket, there by now, most likely leads to.
+    #[inline]
+    pub fn prefetch_flow(&self, direction: Direction, hash: FlowHash) {
+        let index = match direction {
+            Direction::Forward => &self.forward,
+            Direction::Reverse => &self.reverse,
+        };
+        if let Some(flow) = index.guess(hash.0).and_then(|place| self.flows.get(place as usize)) {
+            prefetch(flow);
+        }
+    }
+
     /// The flow of a packet from a client.
     #[inline]
     #[must_use]
-    pub fn find_forward(&self, key: &ForwardKey) -> Option<FlowRef> {
+    pub fn find_forward(&self, key: &ForwardKey, hash: FlowHash) -> Option<FlowRef> {
         let is_it = |place: u32| {
             let flow = &self.flows[place as usize];
             flow.client == key.client
                 && flow.client_port == key.client_port
                 && flow.frontend == key.frontend
         };
-        self.forward.find(self.keys.forward(key), is_it).map(FlowRef)
+        self.forward.find(hash.0, is_it).map(FlowRef)
     }
 
     /// The flow of a packet from a backend.
     #[inline]
     #[must_use]
-    pub fn find_reverse(&self, key: &ReverseKey) -> Option<FlowRef> {
+    pub fn find_reverse(&self, key: &ReverseKey, hash: FlowHash) -> Option<FlowRef> {
         let is_it = |place: u32| {
             let flow = &self.flows[place as usize];
             flow.snat_port == key.snat_port && self.pairs.get(flow.pair).key == key.pair
         };
-        self.reverse.find(self.keys.reverse(key), is_it).map(FlowRef)
+        self.reverse.find(hash.0, is_it).map(FlowRef)
     }
 
     /// The flow at a place.
@@ -191,7 +222,7 @@ impl FlowTable {
 
     /// Ends a flow: its place and its port are free again.
     pub fn remove(&mut self, place: FlowRef) {
-        let flow = self.flows[place.0 as usize].clone();
+        let flow = self.flows[place.0 as usize];
         debug_assert!(flow.live, "a flow is removed once");
         let (forward, reverse) = self.hashes(&flow);
         self.forward.remove(forward, place.0);
@@ -331,6 +362,6 @@ impl FlowTable {
             client_port: flow.client_port,
         };
         let reverse = ReverseKey { pair: self.pairs.get(flow.pair).key, snat_port: flow.snat_port };
-        (self.keys.forward(&forward), self.keys.reverse(&reverse))
+        (self.keys.forward(&forward).0, self.keys.reverse(&reverse).0)
     }
 }

@@ -1,6 +1,7 @@
 //! Facts to whose it is, from the tables alone: two workers never disagree.
 
-use super::packet::{Body, Ip, Packet, Transport, Upper};
+use super::packet::{Arp, Body, Ip, Packet, Transport, Upper};
+use super::{Ctx, Packets, Subjects};
 use crate::addr::{Addr, Family};
 use crate::drop_reason::DropReason;
 use crate::tables::frontend::FrontendKey;
@@ -9,19 +10,25 @@ use crate::wire::icmp;
 
 /// Whose a packet is.
 #[derive(Debug, Clone, Copy)]
-pub enum Subject<'t> {
+pub enum Subject<'a> {
     /// An ARP request for an address that we announce on this port.
-    Arp(super::packet::Arp),
+    Arp(&'a Arp),
     /// A neighbour solicitation for an address that we announce on this port.
-    Solicitation(Ip, Addr),
+    Solicitation(&'a Ip, Addr),
     /// A ping of an address of ours.
-    Echo(Ip),
+    Echo(&'a Ip),
     /// From a client to a service.
-    Service(Ip, Transport, FrontendId, &'t Frontend),
+    Service(&'a Ip, &'a Transport, FrontendId, &'a Frontend),
     /// From a backend to one of our source addresses.
-    Reply(Ip, Transport, SnatId, &'t SnatAddress),
+    Reply(&'a Ip, &'a Transport, SnatId, &'a SnatAddress),
     /// To an address of ours, but to no port that is anything to us.
-    UnknownPort(Ip, Transport),
+    UnknownPort(&'a Ip, &'a Transport),
+}
+
+/// Says whose each packet of a burst is.
+#[inline]
+pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
+    packets.iter().map(|packet| classify(ctx.tables, ctx.port, packet)).collect()
 }
 
 /// Says whose `packet`, received on `port`, is.
@@ -29,15 +36,19 @@ pub enum Subject<'t> {
 /// # Errors
 /// The reason why it is nobody's, or nobody's yet.
 #[inline]
-pub fn classify<'t>(
-    tables: &'t Tables,
+pub fn classify<'a>(
+    tables: &'a Tables,
     port: PortId,
-    packet: &Packet,
-) -> Result<Subject<'t>, DropReason> {
+    packet: &'a Packet,
+) -> Result<Subject<'a>, DropReason> {
+    if let Body::Broken(reason) = packet.body {
+        return Err(reason);
+    }
     if packet.to_us_alone() && packet.to != tables.port(port).mac {
         return Err(DropReason::OtherHost);
     }
-    let ip = match packet.body {
+    let ip = match &packet.body {
+        Body::Broken(reason) => return Err(*reason),
         Body::Ip(ip) => ip,
         Body::Arp(arp) => {
             // A sender that claims the address for itself asks for nothing (RFC 5227).
@@ -53,21 +64,21 @@ pub fn classify<'t>(
         return Ok(Subject::Solicitation(ip, target));
     }
     let owned = tables.addresses.get(&ip.dst).ok_or(DropReason::NotOurs)?;
-    match ip.upper {
+    match &ip.upper {
         Upper::Transport(transport) => transport_subject(tables, owned, ip, transport),
-        Upper::Icmp { kind } => icmp_subject(owned, ip, kind),
+        Upper::Icmp { kind } => icmp_subject(owned, ip, *kind),
         Upper::Fragment => Err(DropReason::Fragment),
         _ => Err(DropReason::UnknownProtocol),
     }
 }
 
 #[inline]
-fn transport_subject<'t>(
-    tables: &'t Tables,
+fn transport_subject<'a>(
+    tables: &'a Tables,
     owned: &Owned,
-    ip: Ip,
-    transport: Transport,
-) -> Result<Subject<'t>, DropReason> {
+    ip: &'a Ip,
+    transport: &'a Transport,
+) -> Result<Subject<'a>, DropReason> {
     if let Some(vip) = owned.vip {
         let key = FrontendKey { addr: ip.dst, port: transport.dst, proto: transport.proto };
         if let Some((id, frontend)) = tables.frontends.find(&key) {
@@ -86,7 +97,7 @@ fn transport_subject<'t>(
     Ok(Subject::UnknownPort(ip, transport))
 }
 
-fn icmp_subject<'t>(owned: &Owned, ip: Ip, kind: u8) -> Result<Subject<'t>, DropReason> {
+fn icmp_subject<'a>(owned: &Owned, ip: &'a Ip, kind: u8) -> Result<Subject<'a>, DropReason> {
     let (echo, error) = match ip.family() {
         Family::V4 => (icmp::v4::ECHO_REQUEST, icmp::v4::is_error(kind)),
         Family::V6 => (icmp::v6::ECHO_REQUEST, icmp::v6::is_error(kind)),

@@ -1,4 +1,5 @@
 use crate::addr::{Addr, Family, L4Port, Mac, Proto};
+use crate::drop_reason::DropReason;
 use crate::wire::tcp::Flags;
 
 /// What a packet is: offsets and values, no borrowed bytes, so that the frame stays free to be
@@ -25,6 +26,8 @@ impl Packet {
 /// What an Ethernet frame carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
+    /// Nothing that we read: why it ends here.
+    Broken(DropReason),
     /// A question or statement about an IPv4 neighbour.
     Arp(Arp),
     /// An IP packet.

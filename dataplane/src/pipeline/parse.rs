@@ -1,36 +1,67 @@
 //! Bytes to facts. Everything that later steps rely on is checked here: versions, lengths, the
 //! IPv4 header checksum, and that all headers lie in the first chunk.
 
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes as _};
 
 use super::packet::{Arp, Body, Ip, Packet, Transport, Upper};
+use super::{Ctx, Memory, Packets};
 use crate::addr::{Addr, Mac, Proto};
 use crate::drop_reason::DropReason;
 use crate::wire::tcp::Flags;
 use crate::wire::{arp, checksum, eth, icmp, ipv4, ipv6, ndp, tcp, udp};
+use crate::xsk::socket::Burst;
 
 const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
-/// Reads a frame whose first chunk is `bytes` and whose length over all chunks is `total`.
-///
-/// # Errors
-/// [`DropReason::Truncated`], [`DropReason::Malformed`], [`DropReason::BadHeaderChecksum`],
-/// [`DropReason::ExtensionHeaders`] or [`DropReason::UnknownEthertype`].
+/// Frames whose headers are asked for before the one at hand is read.
+const AHEAD: usize = 8;
+
+/// Reads and counts every frame of a burst.
 #[inline]
-pub fn parse(bytes: &[u8], total: usize) -> Result<Packet, DropReason> {
-    let header = header::<eth::Eth>(bytes, 0)?;
-    let body = match header.ethertype.get() {
-        eth::IPV4 => Body::Ip(parse_v4(bytes, total)?),
-        eth::IPV6 => Body::Ip(parse_v6(bytes, total)?),
-        eth::ARP => Body::Arp(parse_arp(bytes)?),
-        _ => return Err(DropReason::UnknownEthertype),
-    };
-    if header.src[0] & 1 == 1 {
-        return Err(DropReason::Malformed);
+pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
+    let umem = memory.umem;
+    for frame in burst.iter().take(AHEAD) {
+        umem.prefetch(frame);
     }
-    Ok(Packet { from: Mac(header.src), to: Mac(header.dst), body })
+    let mut packets = Packets::new();
+    let mut bytes = 0;
+    for at in 0..burst.len() {
+        if let Some(frame) = burst.get(at + AHEAD) {
+            umem.prefetch(frame);
+        }
+        let view = umem.view(&mut burst[at]);
+        let total = view.total_len();
+        bytes += total as u64;
+        packets.push(parse(view.bytes(), total));
+    }
+    let port = ctx.counters.port(ctx.port);
+    port.rx_packets.add(packets.len() as u64);
+    port.rx_bytes.add(bytes);
+    packets
 }
 
+/// Reads a frame whose first chunk is `bytes` and whose length over all chunks is `total`. What
+/// cannot be read is broken for one of [`DropReason::Truncated`], [`DropReason::Malformed`],
+/// [`DropReason::BadHeaderChecksum`], [`DropReason::ExtensionHeaders`] and
+/// [`DropReason::UnknownEthertype`].
+#[inline]
+pub fn parse(bytes: &[u8], total: usize) -> Packet {
+    let Ok(header) = header::<eth::Eth>(bytes, 0) else {
+        let nobody = Mac::default();
+        return Packet { from: nobody, to: nobody, body: Body::Broken(DropReason::Truncated) };
+    };
+    let body = match header.ethertype.get() {
+        _ if header.src[0] & 1 == 1 => Err(DropReason::Malformed),
+        eth::IPV4 => parse_v4(bytes, total).map(Body::Ip),
+        eth::IPV6 => parse_v6(bytes, total).map(Body::Ip),
+        eth::ARP => parse_arp(bytes).map(Body::Arp),
+        _ => Err(DropReason::UnknownEthertype),
+    };
+    let body = body.unwrap_or_else(Body::Broken);
+    Packet { from: Mac(header.src), to: Mac(header.dst), body }
+}
+
+#[inline(always)]
 fn header<T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned>(
     bytes: &[u8],
     offset: usize,
@@ -63,8 +94,11 @@ fn parse_v4(bytes: &[u8], total: usize) -> Result<Ip, DropReason> {
         return Err(DropReason::Malformed);
     }
     check_length(bytes, total, l3 + usize::from(len))?;
-    let whole = bytes.get(l3..l3 + header_len).ok_or(DropReason::Truncated)?;
-    if checksum::fold(checksum::sum(whole)) != 0xffff {
+    let sum = match header_len {
+        ipv4::LEN => checksum::sum(ip.as_bytes()),
+        len => checksum::sum(bytes.get(l3..l3 + len).ok_or(DropReason::Truncated)?),
+    };
+    if checksum::fold(sum) != 0xffff {
         return Err(DropReason::BadHeaderChecksum);
     }
     // Multicast, broadcast, loopback and "this host" are no sources (RFC 1122 section 3.2.1.3).
@@ -160,7 +194,7 @@ fn check_length(bytes: &[u8], total: usize, end: usize) -> Result<(), DropReason
     Ok(())
 }
 
-#[inline]
+#[inline(always)]
 fn upper(bytes: &[u8], l4: usize, end: usize, proto: u8) -> Result<Upper, DropReason> {
     let bytes = &bytes[..end.min(bytes.len())];
     let room = end.checked_sub(l4).ok_or(DropReason::Truncated)?;
@@ -173,6 +207,7 @@ fn upper(bytes: &[u8], l4: usize, end: usize, proto: u8) -> Result<Upper, DropRe
     }
 }
 
+#[inline(always)]
 fn tcp_facts(bytes: &[u8], l4: usize, room: usize) -> Result<Upper, DropReason> {
     let tcp = header::<tcp::Tcp>(bytes, l4)?;
     let header_len = usize::from(tcp.offset >> 4) * 4;
@@ -187,6 +222,7 @@ fn tcp_facts(bytes: &[u8], l4: usize, room: usize) -> Result<Upper, DropReason> 
     }))
 }
 
+#[inline(always)]
 fn udp_facts(bytes: &[u8], l4: usize, room: usize) -> Result<Upper, DropReason> {
     let udp = header::<udp::Udp>(bytes, l4)?;
     let len = usize::from(udp.len.get());

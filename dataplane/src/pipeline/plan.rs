@@ -47,21 +47,21 @@ pub enum Refusal {
 /// What shall happen to one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a plan that is not carried out is a lost packet"]
-pub enum Plan {
+pub enum Plan<'a> {
     /// It goes on with new addresses.
-    Translate(Ip, Translate),
+    Translate(&'a Ip, Translate),
     /// It goes on with new addresses, cut into fragments of at most so many bytes.
-    Fragment(Ip, Translate, u16),
+    Fragment(&'a Ip, Translate, u16),
     /// It asked for an IPv4 address of ours.
-    AnswerArp(super::packet::Arp),
+    AnswerArp(&'a super::packet::Arp),
     /// It asked for an IPv6 address of ours.
-    AnswerSolicitation(Ip, Addr),
+    AnswerSolicitation(&'a Ip, Addr),
     /// It is a ping of an address of ours.
-    AnswerEcho(Ip),
+    AnswerEcho(&'a Ip),
     /// It ends here, and its sender is told.
-    Refuse(Ip, DropReason, Refusal),
+    Refuse(&'a Ip, DropReason, Refusal),
     /// Its connection ends here: the sender gets RST, and so does the other end.
-    ResetBoth(Ip, DropReason, Translate),
+    ResetBoth(&'a Ip, DropReason, Translate),
 }
 
 /// What became of a packet; its frame now holds what is to be sent.

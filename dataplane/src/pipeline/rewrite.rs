@@ -32,7 +32,7 @@ pub fn rewrite(
     memory: &mut Memory<'_>,
     frame: &mut Frame,
     packet: &Packet,
-    plan: &Plan,
+    plan: &Plan<'_>,
 ) -> Result<Fate, DropReason> {
     let back = Link { src: ctx.tables.port(ctx.port).mac, dst: packet.from };
     match plan {

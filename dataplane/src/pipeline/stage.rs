@@ -14,20 +14,25 @@ use super::packet::{Ip, Packet, Transport};
 use super::plan::{Plan, Refusal, Translate};
 use crate::addr::Proto;
 use crate::drop_reason::DropReason;
-use crate::flow::FlowRef;
+use crate::flow::{FlowHash, FlowRef};
 use crate::wire::tcp::Flags;
 
-/// Decides what shall happen to `packet`.
+/// Decides what shall happen to a packet.
 ///
 /// # Errors
 /// The reason why it ends here without an answer.
 #[inline]
-pub fn stage(ctx: &mut Ctx<'_>, packet: &Packet, subject: Subject<'_>) -> Result<Plan, DropReason> {
-    let plan = match subject {
+pub fn stage<'a>(
+    ctx: &mut Ctx<'_>,
+    packet: &Packet,
+    subject: &Subject<'a>,
+    hash: FlowHash,
+) -> Result<Plan<'a>, DropReason> {
+    let plan = match *subject {
         Subject::Service(ip, transport, id, frontend) => {
-            service::to_backend(ctx, ip, transport, (id, frontend))
+            service::to_backend(ctx, ip, transport, (id, frontend), hash)
         }
-        Subject::Reply(ip, transport, id, _) => reply::to_client(ctx, ip, transport, id),
+        Subject::Reply(ip, transport, id, _) => reply::to_client(ctx, ip, transport, id, hash),
         Subject::UnknownPort(ip, transport) => {
             Ok(refuse_transport(ip, transport, DropReason::UnknownPort)?)
         }
@@ -35,25 +40,28 @@ pub fn stage(ctx: &mut Ctx<'_>, packet: &Packet, subject: Subject<'_>) -> Result
         Subject::Solicitation(ip, target) => Ok(Plan::AnswerSolicitation(ip, target)),
         Subject::Echo(ip) => Ok(Plan::AnswerEcho(ip)),
     }?;
-    permit(ctx, packet, plan)
+    permit(ctx, packet, &plan)?;
+    Ok(plan)
 }
 
 /// What we say ourselves is limited, and errors are only for packets that were sent to us alone.
 /// RST for what was removed has passed its limit before the flow ended.
 #[inline]
-fn permit(ctx: &mut Ctx<'_>, packet: &Packet, plan: Plan) -> Result<Plan, DropReason> {
+fn permit(ctx: &mut Ctx<'_>, packet: &Packet, plan: &Plan<'_>) -> Result<(), DropReason> {
     let now = ctx.now;
     let (allowed, reason) = match plan {
-        Plan::Refuse(_, reason, _) if !packet.to_us_alone() => return Err(reason),
-        Plan::Refuse(_, reason, Refusal::TooBig { .. }) => (ctx.limiters.errors.allow(now), reason),
-        Plan::Refuse(_, reason, _) => (ctx.limiters.refusals.allow(now), reason),
+        Plan::Refuse(_, reason, _) if !packet.to_us_alone() => return Err(*reason),
+        Plan::Refuse(_, reason, Refusal::TooBig { .. }) => {
+            (ctx.limiters.errors.allow(now), *reason)
+        }
+        Plan::Refuse(_, reason, _) => (ctx.limiters.refusals.allow(now), *reason),
         Plan::AnswerArp(_) | Plan::AnswerSolicitation(..) => {
             (ctx.limiters.neighbours.allow(now), DropReason::NeighbourLimited)
         }
-        _ => return Ok(plan),
+        _ => return Ok(()),
     };
     if allowed {
-        return Ok(plan);
+        return Ok(());
     }
     ctx.counters.answers_limited.add(1);
     Err(reason)
@@ -61,7 +69,11 @@ fn permit(ctx: &mut Ctx<'_>, packet: &Packet, plan: Plan) -> Result<Plan, DropRe
 
 /// The answer that a transport packet to nowhere gets. RST is never answered (RFC 9293 section
 /// 3.10.7.1).
-fn refuse_transport(ip: Ip, transport: Transport, reason: DropReason) -> Result<Plan, DropReason> {
+fn refuse_transport<'a>(
+    ip: &'a Ip,
+    transport: &Transport,
+    reason: DropReason,
+) -> Result<Plan<'a>, DropReason> {
     match transport.proto {
         Proto::Tcp if transport.flags.any(Flags::RST) => Err(reason),
         Proto::Tcp => Ok(Plan::Refuse(ip, reason, Refusal::Reset)),
@@ -71,32 +83,32 @@ fn refuse_transport(ip: Ip, transport: Transport, reason: DropReason) -> Result<
 
 /// Why a packet cannot go on to a hop with this MTU, neither whole nor in pieces.
 #[inline]
-fn obstacle(ctx: &Ctx<'_>, ip: &Ip, mtu: u16) -> Option<Plan> {
+fn obstacle<'a>(ctx: &Ctx<'_>, ip: &'a Ip, mtu: u16) -> Option<Plan<'a>> {
     if ip.ttl <= 1 {
         // A port without an address of the family answers from the address that was asked.
         let from = ctx.tables.port(ctx.port).address(ip.family()).unwrap_or(ip.dst);
         let refusal = Refusal::TimeExceeded { from };
-        return Some(Plan::Refuse(*ip, DropReason::TtlExceeded, refusal));
+        return Some(Plan::Refuse(ip, DropReason::TtlExceeded, refusal));
     }
     let too_big = ip.len > mtu && !ip.may_fragment;
-    too_big.then_some(Plan::Refuse(*ip, DropReason::TooBig, Refusal::TooBig { mtu }))
+    too_big.then_some(Plan::Refuse(ip, DropReason::TooBig, Refusal::TooBig { mtu }))
 }
 
 #[inline]
-fn send_on(ip: Ip, translate: Translate, mtu: u16) -> Plan {
+fn send_on(ip: &Ip, translate: Translate, mtu: u16) -> Plan<'_> {
     if ip.len > mtu { Plan::Fragment(ip, translate, mtu) } else { Plan::Translate(ip, translate) }
 }
 
 /// The connection of this packet has lost its service or backend: a TCP packet is answered with
 /// RST on both sides. The flow is gone afterwards; when too many end at once it stays until its
 /// next packet, so that both ends are told.
-fn end_flow(
+fn end_flow<'a>(
     ctx: &mut Ctx<'_>,
-    ip: Ip,
-    transport: Transport,
+    ip: &'a Ip,
+    transport: &Transport,
     place: FlowRef,
     onward: Option<Translate>,
-) -> Result<Plan, DropReason> {
+) -> Result<Plan<'a>, DropReason> {
     let resets = transport.proto == Proto::Tcp && !transport.flags.any(Flags::RST);
     let Some(onward) = onward.filter(|_| resets) else {
         ctx.flows.remove(place);

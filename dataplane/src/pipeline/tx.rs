@@ -7,6 +7,7 @@ use super::rewrite::neighbour;
 use super::waiting::{Origin, Outcome, Waiting};
 use crate::addr::Addr;
 use crate::drop_reason::DropReason;
+use crate::limits::PORTS_MAX;
 use crate::tables::PortId;
 use crate::xsk::{Frame, Socket};
 
@@ -23,6 +24,32 @@ pub struct Lane<S> {
     pub dirty: bool,
 }
 
+/// Which lane to send through, for each lane that a packet came in by and each port: worked out
+/// once, since a worker may have dozens of lanes.
+#[derive(Debug)]
+pub struct Ways(Box<[[Option<u8>; PORTS_MAX]]>);
+
+impl Ways {
+    /// The same queue of the other port, if it has it; else its first.
+    #[must_use]
+    pub fn new<S>(lanes: &[Lane<S>]) -> Self {
+        let first = |wanted: &dyn Fn(&Lane<S>) -> bool| {
+            lanes.iter().position(wanted).and_then(|lane| u8::try_from(lane).ok())
+        };
+        let out = |from: &Lane<S>, port: PortId| {
+            first(&|lane| lane.port == port && lane.queue == from.queue)
+                .or_else(|| first(&|lane| lane.port == port))
+        };
+        let from = |lane| std::array::from_fn(|port| out(lane, PortId(port as u8)));
+        Self(lanes.iter().map(from).collect())
+    }
+
+    #[inline]
+    fn through(&self, from: usize, port: PortId) -> Option<usize> {
+        self.0[from][usize::from(port.0) % PORTS_MAX].map(usize::from)
+    }
+}
+
 /// Next hops that a worker wants to know of, on their way to control.
 pub trait AskHop {
     /// Asks the kernel, through control, for the MAC of `addr` on the link of `port`. Never
@@ -34,6 +61,8 @@ pub trait AskHop {
 pub struct Tx<'a, S> {
     /// All (port, queue) of this worker.
     pub lanes: &'a mut [Lane<S>],
+    /// Which of them serves a port.
+    pub ways: &'a Ways,
     /// Which of them the burst came in through: answers leave there.
     pub lane: usize,
     /// Frames that wait for a next hop.
@@ -132,10 +161,7 @@ impl<S: Socket> Tx<'_, S> {
         (frame, origin): (Frame, Origin),
         port: PortId,
     ) {
-        let queue = self.lanes[self.lane].queue;
-        let same_queue = self.lanes.iter().position(|l| l.port == port && l.queue == queue);
-        let lane = same_queue.or_else(|| self.lanes.iter().position(|l| l.port == port));
-        let sent = match lane {
+        let sent = match self.ways.through(self.lane, port) {
             Some(lane) => self.push(lane, ctx, memory, frame),
             None => {
                 memory.pool.give(frame);

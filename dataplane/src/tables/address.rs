@@ -1,8 +1,7 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use siphasher::sip::SipHasher13;
-use std::hash::BuildHasherDefault;
+use foldhash::fast::FixedState;
 
 use super::id::SnatId;
 use super::port::PortMask;
@@ -42,7 +41,7 @@ pub struct Owned {
 /// Everything that we own, by address.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
-    map: HashMap<Addr, Owned, BuildHasherDefault<SipHasher13>>,
+    map: HashMap<Addr, Owned, FixedState>,
 }
 
 impl Addresses {

@@ -1,15 +1,15 @@
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use siphasher::sip::SipHasher13;
+use foldhash::fast::FixedState;
 
 use super::id::{BackendId, FrontendId, Slab, SnatId};
 use super::maglev::Maglev;
 use crate::addr::{Addr, L4Port, Proto};
 
 /// What a client connects to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FrontendKey {
     /// The VIP.
     pub addr: Addr,
@@ -17,6 +17,14 @@ pub struct FrontendKey {
     pub port: L4Port,
     /// The protocol.
     pub proto: Proto,
+}
+
+impl Hash for FrontendKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.addr.hash(state);
+        state.write_u32(u32::from(self.port) << 8 | self.proto as u32);
+    }
 }
 
 /// How packets reach the backends (design section 5). More modes come with later features.
@@ -48,7 +56,7 @@ pub struct Frontend {
 /// All frontends, by key and by id.
 #[derive(Debug, Default)]
 pub struct Frontends {
-    by_key: HashMap<FrontendKey, FrontendId, BuildHasherDefault<SipHasher13>>,
+    by_key: HashMap<FrontendKey, FrontendId, FixedState>,
     by_id: Slab<Arc<Frontend>>,
 }
 

@@ -1,9 +1,8 @@
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 
+use foldhash::fast::FixedState;
 use ipnet::{Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
-use siphasher::sip::SipHasher13;
 use std::net::IpAddr;
 
 use super::id::{HopId, Slab};
@@ -64,7 +63,7 @@ pub struct Routing {
     v4: PrefixMap<Ipv4Net, Route>,
     v6: PrefixMap<Ipv6Net, Route>,
     hops: Slab<Hop>,
-    by_addr: HashMap<(PortId, Addr), HopId, BuildHasherDefault<SipHasher13>>,
+    by_addr: HashMap<(PortId, Addr), HopId, FixedState>,
 }
 
 impl Routing {

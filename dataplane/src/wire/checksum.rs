@@ -1,32 +1,51 @@
 //! The Internet checksum (RFC 1071) and its incremental update (RFC 1624, equation 3).
 //!
-//! Sums are kept in 64 bits without folding; 2^32 words fit before one could overflow.
+//! Sums are kept in 64 bits without folding; 2^32 words fit before one could overflow. They are of
+//! words as the machine reads them from memory, whatever its byte order (RFC 1071 section 2,
+//! "byte order independence"); [`fold`] gives a number in host order.
 
-use crate::addr::{Addr, Family};
+use crate::addr::Addr;
 
-/// Sum of `bytes` as big-endian 16-bit words; an odd last byte is the upper half of a word.
+/// Sum of `bytes` as 16-bit words; an odd last byte is the upper half of a word.
 #[inline]
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut total: u64 = 0;
     for word in words {
-        total += u64::from(u32::from_be_bytes(*word));
+        total += u64::from(u32::from_ne_bytes(*word));
     }
     let mut last = [0; 4];
     last[..rest.len()].copy_from_slice(rest);
-    total + u64::from(u32::from_be_bytes(last))
+    total + u64::from(u32::from_ne_bytes(last))
 }
 
-/// Brings a sum down to 16 bits. The checksum field is the complement of it.
+/// Brings a sum down to 16 bits, host order. The checksum field is the complement of it.
 #[inline]
 #[must_use]
-pub const fn fold(mut total: u64) -> u16 {
-    total = (total & 0xffff_ffff) + (total >> 32);
-    total = (total & 0xffff) + (total >> 16);
-    total = (total & 0xffff) + (total >> 16);
-    total = (total & 0xffff) + (total >> 16);
-    total as u16
+pub const fn fold(total: u64) -> u16 {
+    // Added to itself with the halves swapped, the upper half holds both halves and the carry.
+    let folded = (total.wrapping_add(total.rotate_left(32)) >> 32) as u32;
+    u16::from_be((folded.wrapping_add(folded.rotate_left(16)) >> 16) as u16)
+}
+
+/// A number in host order as a word of a sum.
+#[inline]
+const fn word(number: u16) -> u64 {
+    number.to_be() as u64
+}
+
+/// An address as words of a sum. What stands before an IPv4 address, ffff, counts nothing modulo
+/// 2^16 - 1.
+#[inline]
+fn address(addr: &Addr) -> u64 {
+    let [a, b] = addr.words();
+    halves(a) + halves(b)
+}
+
+#[inline]
+const fn halves(words: u64) -> u64 {
+    (words & 0xffff_ffff) + (words >> 32)
 }
 
 /// Sum over parts that follow each other, where a part may end on an odd byte.
@@ -47,7 +66,7 @@ impl Chained {
     pub fn add(&mut self, part: &[u8]) {
         let folded = fold(sum(part));
         // Behind an odd byte every byte has the other weight: the folded sum is swapped.
-        self.total += u64::from(if self.odd { folded.swap_bytes() } else { folded });
+        self.total += word(if self.odd { folded.swap_bytes() } else { folded });
         self.odd ^= part.len() % 2 == 1;
     }
 
@@ -62,11 +81,7 @@ impl Chained {
 #[inline]
 #[must_use]
 pub fn pseudo(src: &Addr, dst: &Addr, proto: u8, len: u16) -> u64 {
-    let addresses = match src.family() {
-        Family::V4 => sum(&src.v4_octets()) + sum(&dst.v4_octets()),
-        Family::V6 => sum(src.octets()) + sum(dst.octets()),
-    };
-    addresses + u64::from(proto) + u64::from(len)
+    address(src) + address(dst) + word(proto.into()) + word(len)
 }
 
 /// Changes that a header went through, to be applied to a checksum that covers it.
@@ -77,24 +92,23 @@ impl Delta {
     /// A 16-bit field changed.
     #[inline]
     pub fn word(&mut self, old: u16, new: u16) {
-        self.0 += u64::from(!old) + u64::from(new);
+        self.0 += word(!old) + word(new);
     }
 
     /// An address changed.
     #[inline]
     pub fn address(&mut self, old: &Addr, new: &Addr) {
-        // The complement of a folded sum is the sum of the complements, modulo 2^16 - 1.
-        match old.family() {
-            Family::V4 => self.word(fold(sum(&old.v4_octets())), fold(sum(&new.v4_octets()))),
-            Family::V6 => self.word(fold(sum(old.octets())), fold(sum(new.octets()))),
-        }
+        // A word of 32 bits counts as much as its two halves, modulo 2^16 - 1, and its complement
+        // as much as theirs.
+        let [a, b] = old.words();
+        self.0 += halves(!a) + halves(!b) + address(new);
     }
 
     /// The checksum that covers the changed bytes.
     #[inline]
     #[must_use]
     pub fn apply(self, checksum: u16) -> u16 {
-        !fold(u64::from(!checksum) + self.0)
+        !fold(word(!checksum) + self.0)
     }
 }
 

@@ -96,6 +96,16 @@ impl SimSocket {
         self.sent.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// Takes every packet out of the tx ring of a socket that is held, showing each to `look`, and
+    /// completes it.
+    pub fn drain_held(&mut self, mut look: impl FnMut(&[u8])) {
+        while let Some(mut frame) = self.tx.pop_front() {
+            look(self.umem.view(&mut frame).bytes());
+            self.tx_chunks -= frame.chunk_count();
+            self.completed.extend(frame.chunks());
+        }
+    }
+
     /// A device that is busy: nothing is sent from here on, or everything again.
     pub fn hold(&mut self, held: bool) {
         self.held = held;

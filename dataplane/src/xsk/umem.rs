@@ -1,10 +1,10 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::frame::Frame;
+use super::frame::{Chunk, Frame};
 use super::pool::Pool;
 use super::view::View;
-use crate::limits::CHAIN_MAX;
+use crate::mem::{LINE, prefetch_line};
 
 /// Bytes that the kernel keeps free in front of each packet (`XDP_PACKET_HEADROOM`).
 pub const XDP_HEADROOM: usize = 256;
@@ -94,19 +94,30 @@ impl Umem {
     ///
     /// # Panics
     /// When the frame belongs to another `Umem`.
-    #[inline]
+    #[inline(always)]
     pub fn view<'a>(&'a self, frame: &'a mut Frame) -> View<'a> {
         assert_eq!(frame.umem, self.id, "a frame is viewed through its own UMEM");
-        let mut tails: [&'a [u8]; CHAIN_MAX - 1] = [&[]; CHAIN_MAX - 1];
-        for (slot, chunk) in tails.iter_mut().zip(&frame.tail[..usize::from(frame.tails)]) {
-            let len = usize::from(chunk.len).min(self.layout.capacity());
-            // SAFETY: see `Self::chunk`; the frame holds this chunk alone and stays borrowed.
-            let bytes: &'a mut [u8] = unsafe { self.chunk(chunk.index) };
-            *slot = &bytes[..len];
-        }
-        // SAFETY: see `Self::chunk`; the head is another chunk than the tails.
+        // SAFETY: see `Self::chunk`; the frame holds this chunk alone and stays borrowed.
         let head = unsafe { self.chunk(frame.head.index) };
-        View::new(head, &mut frame.head.len, tails)
+        View::new(head, &mut frame.head.len, &frame.tail[..usize::from(frame.tails)], self)
+    }
+
+    /// The bytes of a further chunk of the packet that is viewed, to read while `view` is borrowed.
+    #[inline]
+    pub(super) fn tail<'v>(&self, _view: &'v View<'_>, chunk: Chunk) -> &'v [u8] {
+        // SAFETY: the view borrows the frame that holds this chunk alone, and gives out nothing
+        // that writes to any chunk but the first.
+        let bytes: &'v mut [u8] = unsafe { self.chunk(chunk.index) };
+        &bytes[..usize::from(chunk.len).min(self.layout.capacity())]
+    }
+
+    /// Asks for the headers of a packet, to be read soon: the first two cache lines.
+    #[inline]
+    pub fn prefetch(&self, frame: &Frame) {
+        let offset = frame.head.index as usize * self.layout.stride + XDP_HEADROOM;
+        let start = self.base.as_ptr().wrapping_add(offset);
+        prefetch_line(start);
+        prefetch_line(start.wrapping_add(LINE));
     }
 
     /// # Safety

@@ -1,22 +1,26 @@
-use crate::limits::CHAIN_MAX;
+use super::frame::Chunk;
+use super::umem::Umem;
 
 /// The bytes of one packet: the first chunk to read, write and grow, the others to read.
 #[derive(Debug)]
 pub struct View<'a> {
     head: &'a mut [u8],
     len: &'a mut u16,
-    tails: [&'a [u8]; CHAIN_MAX - 1],
+    tails: &'a [Chunk],
+    umem: &'a Umem,
 }
 
 impl<'a> View<'a> {
+    #[inline]
     pub(super) fn new(
         head: &'a mut [u8],
         len: &'a mut u16,
-        tails: [&'a [u8]; CHAIN_MAX - 1],
+        tails: &'a [Chunk],
+        umem: &'a Umem,
     ) -> Self {
         // A length beyond the chunk cannot come from a sane kernel; never let it out of bounds.
         *len = (*len).min(head.len().min(usize::from(u16::MAX)) as u16);
-        Self { head, len, tails }
+        Self { head, len, tails, umem }
     }
 
     /// The bytes of the first chunk: every header lies here.
@@ -36,21 +40,21 @@ impl<'a> View<'a> {
     /// The bytes of the further chunks.
     #[inline]
     pub fn tails(&self) -> impl Iterator<Item = &[u8]> {
-        self.tails.iter().copied().filter(|tail| !tail.is_empty())
+        self.tails.iter().map(|chunk| self.umem.tail(self, *chunk))
     }
 
     /// Whether the packet spans more than one chunk.
     #[inline]
     #[must_use]
     pub fn is_chain(&self) -> bool {
-        !self.tails[0].is_empty()
+        !self.tails.is_empty()
     }
 
     /// Packet bytes over all chunks.
     #[inline]
     #[must_use]
     pub fn total_len(&self) -> usize {
-        usize::from(*self.len) + self.tails.iter().map(|tail| tail.len()).sum::<usize>()
+        usize::from(*self.len) + self.tails.iter().map(|tail| usize::from(tail.len)).sum::<usize>()
     }
 
     /// Bytes that the first chunk can hold.

@@ -1,24 +1,24 @@
 use super::super::context::Ctx;
+use super::super::fetch::reverse_key;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
 use super::{end_flow, hop, obstacle, refuse_transport, send_on};
 use crate::drop_reason::DropReason;
-use crate::flow::ReverseKey;
-use crate::flow::pair::PairKey;
+use crate::flow::FlowHash;
 use crate::flow::state::Direction;
 use crate::tables::{BackendState, SnatId};
 
 /// A backend's packet to one of our source addresses: back to the client of its flow.
 #[inline]
-pub(super) fn to_client(
+pub(super) fn to_client<'a>(
     ctx: &mut Ctx<'_>,
-    ip: Ip,
-    transport: Transport,
+    ip: &'a Ip,
+    transport: &Transport,
     snat: SnatId,
-) -> Result<Plan, DropReason> {
-    let pair = PairKey { snat, addr: ip.src, port: transport.src, proto: transport.proto };
-    let key = ReverseKey { pair, snat_port: transport.dst };
-    let Some(place) = ctx.flows.find_reverse(&key) else {
+    hash: FlowHash,
+) -> Result<Plan<'a>, DropReason> {
+    let key = reverse_key(ip, transport, snat);
+    let Some(place) = ctx.flows.find_reverse(&key, hash) else {
         return refuse_transport(ip, transport, DropReason::ReplyUnknown);
     };
     let flow = ctx.flows.flow(place);
@@ -37,7 +37,7 @@ pub(super) fn to_client(
     if gone {
         return end_flow(ctx, ip, transport, place, Some(translate));
     }
-    if let Some(refusal) = obstacle(ctx, &ip, mtu) {
+    if let Some(refusal) = obstacle(ctx, ip, mtu) {
         return Ok(refusal);
     }
     ctx.flows.observe(place, Direction::Reverse, transport.flags, ctx.now);

@@ -1,4 +1,5 @@
 use super::super::context::Ctx;
+use super::super::fetch::forward_key;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
 use super::{end_flow, hop, obstacle, refuse_transport, send_on};
@@ -6,20 +7,21 @@ use crate::addr::Proto;
 use crate::drop_reason::DropReason;
 use crate::flow::ports::Range;
 use crate::flow::state::Direction;
-use crate::flow::{FlowRef, ForwardKey, NewFlow, State};
+use crate::flow::{FlowHash, FlowRef, ForwardKey, NewFlow, State};
 use crate::tables::flow_hash::flow_hash;
 use crate::tables::{Backend, BackendId, BackendState, Frontend, FrontendId};
 
 /// A client's packet to a service: on its flow, or on a new one.
 #[inline]
-pub(super) fn to_backend(
+pub(super) fn to_backend<'a>(
     ctx: &mut Ctx<'_>,
-    ip: Ip,
-    transport: Transport,
+    ip: &'a Ip,
+    transport: &Transport,
     service: (FrontendId, &Frontend),
-) -> Result<Plan, DropReason> {
-    let key = ForwardKey { frontend: service.0, client: ip.src, client_port: transport.src };
-    if let Some(place) = ctx.flows.find_forward(&key)
+    hash: FlowHash,
+) -> Result<Plan<'a>, DropReason> {
+    let key = forward_key(ip, transport, service.0);
+    if let Some(place) = ctx.flows.find_forward(&key, hash)
         && let Some(plan) = on_flow(ctx, ip, transport, service, place)?
     {
         return Ok(plan);
@@ -35,7 +37,11 @@ pub(super) fn to_backend(
 
 /// A removed service has no new flows. While its VIP still has others it is like any unknown
 /// port; when the VIP went too, it may live elsewhere by now, and we keep silent.
-fn refuse_removed(ctx: &Ctx<'_>, ip: Ip, transport: Transport) -> Result<Plan, DropReason> {
+fn refuse_removed<'a>(
+    ctx: &Ctx<'_>,
+    ip: &'a Ip,
+    transport: &Transport,
+) -> Result<Plan<'a>, DropReason> {
     let vip = ctx.tables.addresses.get(&ip.dst).and_then(|owned| owned.vip);
     if vip.is_none_or(|vip| vip.retired) {
         return Err(DropReason::Removed);
@@ -45,13 +51,13 @@ fn refuse_removed(ctx: &Ctx<'_>, ip: Ip, transport: Transport) -> Result<Plan, D
 
 /// The plan for a packet of a known flow; `None` when the flow has ended and a new one may begin.
 #[inline]
-fn on_flow(
+fn on_flow<'a>(
     ctx: &mut Ctx<'_>,
-    ip: Ip,
-    transport: Transport,
+    ip: &'a Ip,
+    transport: &Transport,
     (id, service): (FrontendId, &Frontend),
     place: FlowRef,
-) -> Result<Option<Plan>, DropReason> {
+) -> Result<Option<Plan<'a>>, DropReason> {
     let flow = ctx.flows.flow(place);
     let pair = ctx.flows.pair(flow.pair);
     let backend = ctx.tables.backends.get(pair.backend);
@@ -72,11 +78,11 @@ fn on_flow(
     };
     match onward {
         Some((translate, mtu)) if alive && !reopened => {
-            if let Some(refusal) = obstacle(ctx, &ip, mtu) {
+            if let Some(refusal) = obstacle(ctx, ip, mtu) {
                 return Ok(Some(refusal));
             }
             ctx.flows.observe(place, Direction::Forward, transport.flags, ctx.now);
-            count_in(ctx, id, &ip);
+            count_in(ctx, id, ip);
             Ok(Some(send_on(ip, translate, mtu)))
         }
         _ if reopened || transport.proto == Proto::Udp => {
@@ -87,21 +93,21 @@ fn on_flow(
     }
 }
 
-fn new_flow(
+fn new_flow<'a>(
     ctx: &mut Ctx<'_>,
-    ip: Ip,
-    transport: Transport,
+    ip: &'a Ip,
+    transport: &Transport,
     service: &Frontend,
     key: ForwardKey,
-) -> Result<Plan, DropReason> {
-    let Some((id, backend)) = select(ctx, &ip, transport, service) else {
+) -> Result<Plan<'a>, DropReason> {
+    let Some((id, backend)) = select(ctx, ip, transport, service) else {
         if let Some(counters) = ctx.counters.frontend(key.frontend) {
             counters.no_backend.add(1);
         }
         return refuse_transport(ip, transport, DropReason::NoBackend);
     };
     let (next, mtu) = hop::next(ctx, backend.hop)?;
-    if let Some(refusal) = obstacle(ctx, &ip, mtu) {
+    if let Some(refusal) = obstacle(ctx, ip, mtu) {
         return Ok(refusal);
     }
     let (place, src_addr) = insert(ctx, service, transport, key, (id, backend))?;
@@ -109,14 +115,14 @@ fn new_flow(
     if let Some(counters) = ctx.counters.frontend(key.frontend) {
         counters.flows.add(1);
     }
-    count_in(ctx, key.frontend, &ip);
+    count_in(ctx, key.frontend, ip);
     Ok(send_on(ip, Translate { src, dst: (backend.addr, backend.port), next }, mtu))
 }
 
 fn select<'t>(
     ctx: &Ctx<'t>,
     ip: &Ip,
-    transport: Transport,
+    transport: &Transport,
     service: &Frontend,
 ) -> Option<(BackendId, &'t Backend)> {
     let maglev = service.maglev.as_ref()?;
@@ -131,7 +137,7 @@ fn select<'t>(
 fn insert(
     ctx: &mut Ctx<'_>,
     service: &Frontend,
-    transport: Transport,
+    transport: &Transport,
     key: ForwardKey,
     (backend_id, backend): (BackendId, &Backend),
 ) -> Result<(FlowRef, crate::addr::Addr), DropReason> {

@@ -1,0 +1,169 @@
+//! A case into a row: warm-up, rounds in turn with the yardsticks, stages, bursts.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use dataplane::tables::Tables;
+use dataplane::tables::publish::Publisher;
+
+use super::bars::Reached;
+use super::case::{Case, Load};
+use super::packets::{Kind, SMALL, Template};
+use super::round::{BATCH, BATCHES, bursts, round};
+use super::stages::stages;
+use super::world::{World, config, routing};
+use super::yardstick::{Miss, Null};
+use crate::report::model::{Extra, Ratio, Round, Row, Unit};
+use crate::stats::median;
+
+/// Bursts that are timed one by one.
+const BURSTS: usize = 4_096;
+/// Time between two tables while they are swapped.
+const SWAP: Duration = Duration::from_millis(10);
+
+/// A row, and what the yardsticks came to meanwhile.
+pub struct Measured {
+    /// The row.
+    pub row: Row,
+    /// Rounds of `null`, ns per packet.
+    pub null: Vec<f64>,
+    /// Rounds of `miss` with a table of the row's size, ns per read; none where no flow is met.
+    pub miss: Vec<f64>,
+}
+
+/// Measures a case over `rounds` rounds.
+///
+/// # Errors
+/// When its world cannot be made.
+pub fn measure(case: &Case, null: &mut Null, rounds: usize) -> Result<Measured> {
+    let (mut world, mut feed) = case.build()?;
+    let mut template = Template::new(Kind::Udp, case.family, 0, SMALL)?;
+    let mut miss = case.is_of_flows().then(|| Miss::new(config(&case.shape()).bytes()));
+    let mut measured = Rounds::default();
+    round(&mut world, feed.as_mut());
+    let mut all = |world: &mut World| {
+        for _ in 0..rounds {
+            measured.null.push(null.round(&mut template, BATCHES));
+            measured.miss.extend(miss.as_mut().map(Miss::round));
+            measured.own.push(round(world, feed.as_mut()));
+        }
+    };
+    if matches!(case.load, Load::Swaps) {
+        swapping(&mut world, case, all)
+    } else {
+        all(&mut world)
+    }
+    drop(miss);
+    let latency = bursts(&mut world, feed.as_mut(), BURSTS);
+    let stages =
+        if case.has_stages() { stages(&mut world, feed.as_mut(), case.port()) } else { Vec::new() };
+    let Rounds { own, null, miss } = measured;
+    let mut row = row(case, own, &null, &miss);
+    (row.latency, row.stages) = (Some(latency), stages);
+    row.notes = notes(case, &world);
+    Ok(Measured { row, null, miss })
+}
+
+#[derive(Default)]
+struct Rounds {
+    own: Vec<Round>,
+    null: Vec<f64>,
+    miss: Vec<f64>,
+}
+
+fn row(case: &Case, rounds: Vec<Round>, null: &[f64], miss: &[f64]) -> Row {
+    let values: Vec<f64> = rounds.iter().map(|round| round.value).collect();
+    let over = |yardstick: &[f64]| -> Vec<f64> {
+        values.iter().zip(yardstick).map(|(value, one)| value / one).collect()
+    };
+    let (by_null, by_miss) = (over(null), over(miss));
+    let ns = median(&values);
+    let reached = Reached { ns, null: median(&by_null), miss: median(&by_miss) };
+    let mut ratios = vec![Ratio { to: "null".into(), rounds: by_null }];
+    if !by_miss.is_empty() {
+        ratios.push(Ratio { to: "miss".into(), rounds: by_miss });
+    }
+    let extra =
+        |name: &str, value, unit: &str| Extra { name: name.into(), value, unit: unit.into() };
+    let mut extras = vec![extra("one core", 1_000.0 / ns, "Mpps")];
+    if case.is_of_flows() {
+        extras.push(extra("flows", f64::from(case.flows), ""));
+    }
+    Row {
+        id: case.id.into(),
+        group: case.group.into(),
+        label: case.label.into(),
+        unit: Unit::NsPerPacket,
+        rounds,
+        ratios,
+        extra: extras,
+        latency: None,
+        stages: Vec::new(),
+        bars: case.bars(reached),
+        notes: Vec::new(),
+    }
+}
+
+/// What was dropped, of which there should be nothing on established flows.
+fn notes(case: &Case, world: &World) -> Vec<String> {
+    let drops = world.drops();
+    if drops.is_empty() {
+        return Vec::new();
+    }
+    let drops: Vec<String> =
+        drops.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    vec![format!("{}: dropped in all rounds together: {}", case.label, drops.join(", "))]
+}
+
+/// Publishes tables with other routes and services a hundred times a second while `work` runs.
+fn swapping(world: &mut World, case: &Case, work: impl FnOnce(&mut World)) {
+    let Some(mut publisher) = world.publisher.take() else { return work(world) };
+    let done = AtomicBool::new(false);
+    publisher = std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| {
+            let mut generation = 1;
+            while !done.load(Ordering::Relaxed) {
+                generation += 1;
+                publish(&mut publisher, case, generation);
+                std::thread::sleep(SWAP);
+            }
+            publisher
+        });
+        work(world);
+        done.store(true, Ordering::Relaxed);
+        publishing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    world.publisher = Some(publisher);
+}
+
+fn publish(publisher: &mut Publisher<Tables>, case: &Case, generation: u16) {
+    let shape = case.shape();
+    let next = Tables {
+        routing: std::sync::Arc::new(routing(&shape, generation)),
+        ..publisher.current().clone()
+    };
+    publisher.publish(next);
+}
+
+/// Packets of one round, for the head of the report.
+pub const PACKETS: usize = BATCH * BATCHES;
+
+/// The rows of the yardsticks themselves.
+#[must_use]
+pub fn yardstick(id: &str, label: &str, rounds: &[f64], unit: Unit) -> Row {
+    let round = |value: &f64| Round { value: *value, stolen_us: 0.0, unreliable: false };
+    Row {
+        id: id.into(),
+        group: "Yardsticks".into(),
+        label: label.into(),
+        unit,
+        rounds: rounds.iter().map(round).collect(),
+        ratios: Vec::new(),
+        extra: Vec::new(),
+        latency: None,
+        stages: Vec::new(),
+        bars: Vec::new(),
+        notes: Vec::new(),
+    }
+}

@@ -1,0 +1,53 @@
+//! What the next steps will read is asked for ahead: a flow table of a million flows lies in main
+//! memory, and a burst waits for all of its flows together instead of for one after the other.
+
+use super::classify::Subject;
+use super::packet::{Ip, Transport};
+use super::{Hashes, Subjects};
+use crate::flow::pair::PairKey;
+use crate::flow::state::Direction;
+use crate::flow::{FlowHash, FlowTable, ForwardKey, ReverseKey};
+use crate::tables::{FrontendId, SnatId};
+
+/// Asks for the flows of a burst: first the buckets of all, then, as those come in, the entries.
+#[inline]
+pub fn burst(flows: &FlowTable, subjects: &Subjects<'_>) -> Hashes {
+    let hashes: Hashes = subjects
+        .iter()
+        .map(|subject| subject.as_ref().map_or_else(|_| FlowHash::default(), |s| bucket(flows, s)))
+        .collect();
+    for (subject, hash) in subjects.iter().zip(&hashes) {
+        match subject {
+            Ok(Subject::Service(..)) => flows.prefetch_flow(Direction::Forward, *hash),
+            Ok(Subject::Reply(..)) => flows.prefetch_flow(Direction::Reverse, *hash),
+            _ => {}
+        }
+    }
+    hashes
+}
+
+#[inline]
+fn bucket(flows: &FlowTable, subject: &Subject<'_>) -> FlowHash {
+    match *subject {
+        Subject::Service(ip, transport, id, _) => {
+            flows.prefetch_forward(&forward_key(ip, transport, id))
+        }
+        Subject::Reply(ip, transport, id, _) => {
+            flows.prefetch_reverse(&reverse_key(ip, transport, id))
+        }
+        _ => FlowHash::default(),
+    }
+}
+
+/// How a client's packet names its flow.
+#[inline]
+pub(super) fn forward_key(ip: &Ip, transport: &Transport, frontend: FrontendId) -> ForwardKey {
+    ForwardKey { frontend, client: ip.src, client_port: transport.src }
+}
+
+/// How a backend's packet names its flow.
+#[inline]
+pub(super) fn reverse_key(ip: &Ip, transport: &Transport, snat: SnatId) -> ReverseKey {
+    let pair = PairKey { snat, addr: ip.src, port: transport.src, proto: transport.proto };
+    ReverseKey { pair, snat_port: transport.dst }
+}
