@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{compare, guard, memory, pair, report};
+use crate::{compare, guard, memory, pair, report, wire};
 
 /// Measures what Portreeve can do, and proves it.
 #[derive(Debug, Parser)]
@@ -11,6 +11,8 @@ use crate::{compare, guard, memory, pair, report};
 enum Command {
     /// The worker loop on simulated rings: nanoseconds per packet, memory, tables.
     Memory(memory::Options),
+    /// Real packets through the appliance and its peers, in a lab of network namespaces.
+    Wire(wire::Options),
     /// Compares two runs of one kind. Ends with 1 when a row became worse, with 2 on an error.
     Compare(compare::Options),
     /// Runs two programs in turn, round by round, in memory. Ends with 1 when the new one is slower.
@@ -42,6 +44,7 @@ pub fn main_memory() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Memory(options) => memory::run(&options).map(done),
+        Command::Wire(options) => wire::run(&options).map(done),
         Command::Compare(options) => compare::run(&options).map(judged),
         Command::Pair(options) => pair::run(&options).map(judged),
         Command::Guard(options) => guard::run(&options).map(done),

@@ -5,6 +5,8 @@
 pub mod cli;
 /// The worker loop on simulated rings, on one core, without a kernel.
 pub mod memory;
+/// Real packets between network namespaces or interfaces, beside peers.
+pub mod wire;
 /// Order statistics.
 pub mod stats;
 /// Allocations, counted.

@@ -57,6 +57,9 @@ pub struct Options {
     /// Rounds of each row.
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(3..))]
     pub rounds: u16,
+    /// Makes each packet slower by so many nanoseconds, to see whether it shows.
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub test_delay_ns: u64,
     /// Write the run here as JSON, besides.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -75,7 +78,7 @@ pub fn run(options: &Options) -> Result<()> {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }
     if let (true, Some(id)) = (options.serve, &options.case) {
-        return serve::serve(serve::case(id)?);
+        return serve::serve(serve::case(id)?, options.test_delay_ns);
     }
     let begun = now();
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -83,6 +86,9 @@ pub fn run(options: &Options) -> Result<()> {
     let rows = rows(options, &progress)?;
     let mut settings = BTreeMap::new();
     settings.insert("rounds".to_owned(), options.rounds.to_string());
+    if options.test_delay_ns > 0 {
+        settings.insert("delay, ns per packet".to_owned(), options.test_delay_ns.to_string());
+    }
     settings.insert("packets per round".to_owned(), PACKETS.to_string());
     settings.insert("core".to_owned(), core.map_or("any".to_owned(), |core| core.to_string()));
     let run = Run {
@@ -131,7 +137,7 @@ fn packet_rows(
     let mut misses: BTreeMap<u32, (&str, Vec<f64>)> = BTreeMap::new();
     for case in CASES.iter().filter(|case| wanted(case.id)) {
         progress(case.id);
-        let Measured { row, null, miss } = measure(case, &mut null, options.rounds.into())?;
+        let Measured { row, null, miss } = measure(case, &mut null, options)?;
         nulls.extend(null);
         if !miss.is_empty() {
             misses.entry(case.flows).or_insert((size(case), Vec::new())).1.extend(miss);

@@ -128,6 +128,9 @@ pub struct RunArgs {
     /// Socket of the admin API, instead of gateway.api
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// Waste so many nanoseconds on each packet: shows that a benchmark notices
+    #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
+    pub test_delay_ns: u64,
 }
 
 /// Arguments of `check`.

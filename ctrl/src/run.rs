@@ -51,6 +51,8 @@ pub struct Options {
     pub pin_dir: Option<PathBuf>,
     /// Overrides `gateway.api`.
     pub socket: Option<PathBuf>,
+    /// Nanoseconds that the worker wastes for each packet, for tests of a benchmark; else 0.
+    pub test_delay_ns: u64,
 }
 
 /// Questions of the admin API that may wait at once.
@@ -177,7 +179,9 @@ impl Gateway {
         let (asker, queries) = mpsc::channel(QUERIES);
         let api = api::Server::bind(&desired.gateway, asker).await?;
         let mut steer = load_steering(&desired, &netlink)?;
-        let engine = Engine::start(&desired, &compiled, &netlink, &mut steer, hops.asker())?;
+        let delay_ns = options.test_delay_ns;
+        let engine =
+            Engine::start(&desired, &compiled, &netlink, &mut steer, hops.asker(), delay_ns)?;
         let mut gateway = Self {
             options: options.clone(),
             config: options.config.clone(),

@@ -40,3 +40,13 @@ impl Clock {
         Tick(self.0.elapsed().as_millis() as u32)
     }
 }
+
+/// Wastes time: what `--test-delay-ns` asks for.
+#[cold]
+#[expect(clippy::disallowed_methods, reason = "only a worker that is slow on purpose comes here")]
+pub fn spin(ns: u64) {
+    let begun = Instant::now();
+    while (begun.elapsed().as_nanos() as u64) < ns {
+        std::hint::spin_loop();
+    }
+}

@@ -23,7 +23,7 @@ use crate::pipeline::waiting::Waiting;
 use crate::pipeline::{Ctx, Memory, run_burst};
 use crate::tables::publish::Reader;
 use crate::tables::{Hop, Tables};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Tick, spin};
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Pool, Socket, Umem};
 use command::{Census, Command};
@@ -56,6 +56,8 @@ pub struct Setup<S> {
     pub flows: FlowTableConfig,
     /// How it waits.
     pub idle: Idle,
+    /// Nanoseconds wasted for each packet, so that a benchmark can show that it sees them. Else 0.
+    pub delay_ns: u64,
 }
 
 /// One pinned thread's work.
@@ -80,6 +82,7 @@ pub struct Worker<S> {
     waiting_looked: Tick,
     swept: Tick,
     sweep_debt: u64,
+    delay_ns: u64,
 }
 
 /// The core for a worker when nobody names one: the last that this process may use, since
@@ -127,6 +130,7 @@ impl<S: Socket> Worker<S> {
             waiting_looked: now,
             swept: now,
             sweep_debt: 0,
+            delay_ns: setup.delay_ns,
         };
         for lane in &mut worker.lanes {
             lane.socket.refill(&mut worker.pool);
@@ -194,6 +198,9 @@ impl<S: Socket> Worker<S> {
         for _ in 0..too_long {
             self.counters.port(self.lanes[lane].port).rx_packets.add(1);
             self.counters.dropped(DropReason::ChainTooLong);
+        }
+        if self.delay_ns > 0 {
+            spin(self.delay_ns * self.burst.len() as u64);
         }
         let mut burst = std::mem::take(&mut self.burst);
         self.lend(lane, now, |ctx, memory, tx| run_burst(ctx, memory, &mut burst, tx));

@@ -24,6 +24,7 @@ pub struct Appliance {
     process: Option<Process>,
     notify: Option<NotifySocket>,
     binary: PathBuf,
+    args: Vec<String>,
     _bpffs: Bpffs,
     dir: RunDir,
 }
@@ -42,9 +43,18 @@ impl Appliance {
     /// # Errors
     /// As [`Appliance::start`].
     pub fn start_in(dir: RunDir, host: &Host, config: &str) -> Result<Self> {
+        Self::start_with(dir, host, config, &[])
+    }
+
+    /// As [`Appliance::start_in`], with further arguments of `portreeve run`.
+    ///
+    /// # Errors
+    /// As [`Appliance::start`].
+    pub fn start_with(dir: RunDir, host: &Host, config: &str, args: &[String]) -> Result<Self> {
         let bpffs = Bpffs::mount(dir.path().join("bpf"))?;
         let binary = built("portreeve", "PORTREEVE_BIN")?;
-        let mut appliance = Self { process: None, notify: None, binary, _bpffs: bpffs, dir };
+        let args = args.to_vec();
+        let mut appliance = Self { process: None, notify: None, binary, args, _bpffs: bpffs, dir };
         appliance.write_config(config)?;
         appliance.restart(host)?;
         Ok(appliance)
@@ -210,6 +220,7 @@ impl Appliance {
         let mut command = Command::new(&self.binary);
         command.arg("run").arg("--config").arg(self.config_path());
         command.arg("--pin-dir").arg(self.pin_dir()).arg("--socket").arg(self.socket_path());
+        command.args(&self.args);
         command.env("NOTIFY_SOCKET", notify.path()).env("RUST_BACKTRACE", "1");
         command.stdin(Stdio::null()).stdout(log.try_clone().context("open the log twice")?);
         command.stderr(log);

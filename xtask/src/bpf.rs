@@ -1,4 +1,4 @@
-//! The steering program: from C to the object that is checked in, and back to the question
+//! The programs in C: from source to the object that is checked in, and back to the question
 //! whether the one is made of the other. What is compared is what the kernel and the loader get
 //! to see; the rest of an ELF file (order of sections, string tables) is nobody's business.
 
@@ -13,47 +13,65 @@ use crate::run::{run, shown};
 
 /// Folder of source and object, from the root of the workspace.
 const DIR: &str = "bpf";
-const SOURCE: &str = "steer.bpf.c";
-const OBJECT: &str = "steer.bpf.o";
 
-/// Sections that the loader reads: program, maps, licence, types. `.BTF.ext` (functions and
-/// lines of the program, by type number) follows from them.
-const SECTIONS: [&str; 5] = ["xdp.frags", ".maps", "license", ".BTF", ".BTF.ext"];
+/// A source, its object, and the section that its programs stand in.
+struct Program {
+    source: &'static str,
+    object: &'static str,
+    section: &'static str,
+}
 
-/// Compiles the source into the object that is checked in, with the clang that CI compares with,
-/// which [`crate::setup`] has installed.
+/// Steering, and the generator of the benchmark.
+const PROGRAMS: [Program; 2] = [
+    Program { source: "steer.bpf.c", object: "steer.bpf.o", section: "xdp.frags" },
+    Program { source: "wire.bpf.c", object: "wire.bpf.o", section: "xdp" },
+];
+
+/// Sections that the loader reads besides: maps, licence, types. `.BTF.ext` (functions and lines
+/// of the program, by type number) follows from them.
+const SECTIONS: [&str; 4] = [".maps", "license", ".BTF", ".BTF.ext"];
+
+/// Compiles the sources into the objects that are checked in, with the clang that CI compares
+/// with, which [`crate::setup`] has installed.
 ///
 /// # Errors
-/// When clang refuses the source.
+/// When clang refuses a source.
 pub fn build() -> Result<()> {
-    let object = root().join(DIR).join(OBJECT);
-    compile(&object)?;
-    println!("{} made by clang {CI_LLVM}", object.display());
+    for program in &PROGRAMS {
+        let object = root().join(DIR).join(program.object);
+        compile(program, &object)?;
+        println!("{} made by clang {CI_LLVM}", object.display());
+    }
     Ok(())
 }
 
-/// Compiles the source anew and compares the outcome with the object that is checked in.
+/// Compiles the sources anew and compares the outcome with the objects that are checked in.
 ///
 /// # Errors
 /// When they differ: says where. When the tools of [`CI_LLVM`] are missing.
 pub fn check_equal() -> Result<()> {
     let dir = root().join("target/bpf-check");
     fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
-    let fresh = dir.join(OBJECT);
-    compile(&fresh)?;
-    let kept = root().join(DIR).join(OBJECT);
+    PROGRAMS.iter().try_for_each(|program| check_one(program, &dir))
+}
+
+fn check_one(program: &Program, dir: &Path) -> Result<()> {
+    let Program { source, object, section } = program;
+    let fresh = dir.join(object);
+    compile(program, &fresh)?;
+    let kept = root().join(DIR).join(object);
     let mut differences = Vec::new();
     if let Some(line) = first_difference(&disassemble(&kept)?, &disassemble(&fresh)?) {
         differences.push(format!("the program: {line}"));
     }
-    for section in SECTIONS {
-        if contents(&kept, section, &dir)? != contents(&fresh, section, &dir)? {
+    for section in [*section].into_iter().chain(SECTIONS) {
+        if contents(&kept, section, dir)? != contents(&fresh, section, dir)? {
             differences.push(format!("section {section}"));
         }
     }
     ensure!(
         differences.is_empty(),
-        "{DIR}/{OBJECT} is not what clang {CI_LLVM} makes of {DIR}/{SOURCE}: {}; see {DIR}/README.md",
+        "{DIR}/{object} is not what clang {CI_LLVM} makes of {DIR}/{source}: {}; see {DIR}/README.md",
         differences.join("; ")
     );
     Ok(())
@@ -61,7 +79,7 @@ pub fn check_equal() -> Result<()> {
 
 /// The paths of the machine stay out of the object: it is compiled in its own folder, and the
 /// debug information that names that folder is taken off again. The types (BTF) stay.
-fn compile(to: &Path) -> Result<()> {
+fn compile(program: &Program, to: &Path) -> Result<()> {
     let dir = root().join(DIR);
     let mut clang = tool("clang");
     clang.current_dir(&dir).args(["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", "bpf"]);
@@ -69,7 +87,7 @@ fn compile(to: &Path) -> Result<()> {
     // The headers that the kernel keeps apart by architecture: Debian's clang has no default for
     // a target without one.
     clang.arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH));
-    clang.args(["-c", SOURCE, "-o"]).arg(to);
+    clang.args(["-c", program.source, "-o"]).arg(to);
     run(&mut clang)?;
     run(tool("llvm-strip").arg("-g").arg(to))
 }

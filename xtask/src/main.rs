@@ -1,4 +1,4 @@
-//! How people work here: `cargo xtask demo | test | ci | tidy | setup`.
+//! How people work here: `cargo xtask demo | test | bench | ci | tidy | setup`.
 
 /// Every system package, named once.
 mod packages;
@@ -18,13 +18,15 @@ mod step;
 mod demo;
 /// The tests, by area.
 mod test;
+/// The benchmarks.
+mod bench;
 /// The fuzz targets.
 mod fuzz;
 /// Everything that must hold before a change lands.
 mod ci;
 /// Prebuilt tools of CI.
 mod tools;
-/// The steering object is what its source gives.
+/// The BPF objects are what their sources give.
 mod bpf;
 /// The shape rules that a machine can check.
 mod tidy;
@@ -57,11 +59,20 @@ enum Command {
         /// The area; all of them when left out.
         area: Option<Area>,
     },
+    /// Measure: `memory`, `wire`, and what compares runs. Arguments go to the harness, whose
+    /// `--help` names them.
+    Bench {
+        /// What to measure.
+        what: String,
+        /// Arguments of the harness.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Check everything that must hold before a change lands.
     Ci,
     /// Check the shape rules that a machine can check.
     Tidy,
-    /// Compile the steering program into the object that is checked in.
+    /// Compile the programs in C into the objects that are checked in.
     Bpf,
     /// Install the system packages that are missing, and do nothing else.
     Setup,
@@ -90,6 +101,11 @@ fn run(command: Command) -> Result<bool> {
         Command::Test { area } => {
             setup::ready(Purpose::Work)?;
             Ok(all(test::steps(area)))
+        }
+        Command::Bench { what, args } => {
+            let peers = what == "wire";
+            setup::ready(if peers { Purpose::Bench } else { Purpose::Work })?;
+            bench::run_bench(&what, &args).map(|()| true)
         }
         Command::Ci => {
             setup::ready(Purpose::Ci)?;

@@ -16,9 +16,16 @@ pub const BUILD: &[&str] = &[
     "zlib1g-dev",
 ];
 
-/// To run the lab and look into it.
+/// To run the lab and look into it; valgrind counts instructions.
 pub const LAB: &[&str] =
-    &["curl", "ethtool", "iproute2", "iputils-ping", "nftables", "procps", "tcpdump"];
+    &["curl", "ethtool", "iproute2", "iputils-ping", "nftables", "procps", "tcpdump", "valgrind"];
+
+/// Peers of `cargo xtask bench wire`, besides what the lab has: each is left out where it cannot
+/// be had.
+pub const BENCH: &[&str] = &["dpdk-dev", "haproxy"];
+
+/// The AF_XDP driver of DPDK, as a pattern of names.
+pub const XDP_DRIVER: &str = "^librte-net-af-xdp[0-9]+$";
 
 /// For `cargo xtask ci` alone: its prebuilt tools live in a Python environment.
 pub const CI: &[&str] = &["git", "python3", "python3-venv"];

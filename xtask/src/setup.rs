@@ -13,7 +13,9 @@ use crate::{llvm, packages};
 pub enum Purpose {
     /// Building, the lab, the tests.
     Work,
-    /// That, and the whole of CI.
+    /// That, and the peers that the benchmark compares with.
+    Bench,
+    /// That of work, and the whole of CI.
     Ci,
 }
 
@@ -28,11 +30,14 @@ pub fn ready(purpose: Purpose) -> Result<()> {
         wanted.extend(packages::CI.iter().map(|name| (*name).to_owned()));
     }
     let mut missing = missing(wanted);
+    if purpose == Purpose::Bench {
+        missing.extend(peers());
+    }
     if let Some(version) = llvm::installed().filter(|v| is_installed(&packages::llvm(*v)[0])) {
         // The compiler may have come without the library.
         missing.extend(self::missing(packages::llvm(version).into()));
     }
-    if llvm::installed().is_some() && missing.is_empty() && purpose == Purpose::Work {
+    if llvm::installed().is_some() && missing.is_empty() && purpose != Purpose::Ci {
         return Ok(());
     }
     if !has("dpkg-query") || !has("apt-get") {
@@ -70,6 +75,21 @@ fn missing(mut wanted: Vec<String>) -> Vec<String> {
     let known = output.map(|output| output.stdout).unwrap_or_default();
     let known = String::from_utf8_lossy(&known);
     wanted.retain(|name| !known.lines().any(|line| line == format!("{name} installed")));
+    wanted
+}
+
+/// Packages of peers that are not there and can be had; the benchmark says whom it had to do
+/// without.
+fn peers() -> Vec<String> {
+    let mut wanted: Vec<_> = packages::BENCH.iter().map(|name| (*name).to_owned()).collect();
+    // The driver's package carries the version of DPDK's interface in its name.
+    let search = ["search", "--names-only", packages::XDP_DRIVER];
+    let found = Command::new("apt-cache").args(search).output();
+    let found = found.map(|output| output.stdout).unwrap_or_default();
+    let names = String::from_utf8_lossy(&found).into_owned();
+    wanted.extend(names.lines().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())));
+    let mut wanted = missing(wanted);
+    wanted.retain(|name| available(name));
     wanted
 }
 
@@ -125,7 +145,7 @@ fn without_apt(missing: &[String]) -> Result<()> {
 }
 
 /// The owner of what the kernel shows of this process is its user.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 

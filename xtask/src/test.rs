@@ -1,8 +1,8 @@
 use std::process::Command;
 
 use crate::cargo::{cargo, has_nightly, nightly, target};
-use crate::fuzz;
 use crate::step::Step;
+use crate::{bench, fuzz};
 
 /// A part of the tests that one can run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -12,6 +12,8 @@ pub enum Area {
     Unit,
     /// The load balancer end to end, in the lab.
     Lb,
+    /// The benchmark itself: does it work, and does it see what is slow?
+    Bench,
 }
 
 /// The steps of one area, or of all.
@@ -19,7 +21,8 @@ pub fn steps(area: Option<Area>) -> Vec<Step> {
     match area {
         Some(Area::Unit) => unit(),
         Some(Area::Lb) => lb(),
-        None => unit().into_iter().chain(lb()).collect(),
+        Some(Area::Bench) => bench::steps(),
+        None => unit().into_iter().chain(lb()).chain(bench::steps()).collect(),
     }
 }
 

@@ -26,7 +26,7 @@ pub const PACKETS: usize = BATCHES * BATCH;
 /// When there is no such case or it cannot be set up.
 pub fn run(name: &str) -> Result<()> {
     let (_, id) = CASES.iter().find(|(own, _)| *own == name).context("a case of the guard")?;
-    let (mut world, mut feed) = serve::case(id)?.build()?;
+    let (mut world, mut feed) = serve::case(id)?.build(0)?;
     for batch in 0..=BATCHES {
         for _ in 0..BATCH {
             feed.inject(&mut world);

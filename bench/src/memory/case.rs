@@ -167,8 +167,8 @@ impl Case {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn build(&self) -> Result<(World, Box<dyn Feed>)> {
-        let shape = self.shape();
+    pub fn build(&self, delay_ns: u64) -> Result<(World, Box<dyn Feed>)> {
+        let shape = Shape { delay_ns, ..self.shape() };
         ensure!(self.flows as usize <= shape.flows, "{}: more flows than places", self.id);
         Ok(match self.load {
             Load::Established(lens) => {

@@ -81,7 +81,7 @@ fn resident_bytes() -> Result<f64> {
 }
 
 fn allocated(case: &Case) -> Result<Row> {
-    let (mut world, mut feed) = case.build()?;
+    let (mut world, mut feed) = case.build(0)?;
     round(&mut world, feed.as_mut());
     let allocated = super::round::allocations_of(&mut world, feed.as_mut());
     let id = format!("allocations/{}", case.id);

@@ -7,6 +7,7 @@ use anyhow::Result;
 use dataplane::tables::Tables;
 use dataplane::tables::publish::Publisher;
 
+use super::Options;
 use super::bars::Reached;
 use super::case::{Case, Load};
 use super::packets::{Kind, SMALL, Template};
@@ -32,18 +33,18 @@ pub struct Measured {
     pub miss: Vec<f64>,
 }
 
-/// Measures a case over `rounds` rounds.
+/// Measures a case.
 ///
 /// # Errors
 /// When its world cannot be made.
-pub fn measure(case: &Case, null: &mut Null, rounds: usize) -> Result<Measured> {
-    let (mut world, mut feed) = case.build()?;
+pub fn measure(case: &Case, null: &mut Null, options: &Options) -> Result<Measured> {
+    let (mut world, mut feed) = case.build(options.test_delay_ns)?;
     let mut template = Template::new(Kind::Udp, case.family, 0, SMALL)?;
     let mut miss = case.is_of_flows().then(|| Miss::new(config(&case.shape()).bytes()));
     let mut measured = Rounds::default();
     round(&mut world, feed.as_mut());
     let mut all = |world: &mut World| {
-        for _ in 0..rounds {
+        for _ in 0..options.rounds {
             measured.null.push(null.round(&mut template, BATCHES));
             measured.miss.extend(miss.as_mut().map(Miss::round));
             measured.own.push(round(world, feed.as_mut()));

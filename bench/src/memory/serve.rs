@@ -19,8 +19,8 @@ pub fn case(id: &str) -> Result<&'static Case> {
 ///
 /// # Errors
 /// When the case cannot be set up, or nobody listens any more.
-pub fn serve(case: &Case) -> Result<()> {
-    let (mut world, mut feed) = case.build()?;
+pub fn serve(case: &Case, delay_ns: u64) -> Result<()> {
+    let (mut world, mut feed) = case.build(delay_ns)?;
     round(&mut world, feed.as_mut());
     let mut out = std::io::stdout().lock();
     writeln!(out, "ready").context("say that we are ready")?;

@@ -48,11 +48,20 @@ pub struct Shape {
     pub sources: u32,
     /// Their ports.
     pub ports: std::ops::RangeInclusive<u16>,
+    /// Nanoseconds that each packet takes longer, to see whether it shows.
+    pub delay_ns: u64,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { flows: 1 << 20, services: 16, backends: 64, sources: 8, ports: 1_024..=65_535 }
+        Self {
+            flows: 1 << 20,
+            services: 16,
+            backends: 64,
+            sources: 8,
+            ports: 1_024..=65_535,
+            delay_ns: 0,
+        }
     }
 }
 
@@ -134,6 +143,7 @@ impl World {
             ask: Box::new(Known),
             flows: config(shape),
             idle,
+            delay_ns: shape.delay_ns,
         });
         Ok(Self { worker, publisher: Some(publisher), counters, _commands: commands })
     }

@@ -12,6 +12,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         config: args.config.clone(),
         pin_dir: args.pin_dir.clone(),
         socket: args.socket.clone(),
+        test_delay_ns: args.test_delay_ns,
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -118,6 +118,7 @@ impl Engine {
         netlink: &Netlink,
         steer: &mut Steer,
         ask: Box<dyn AskHop + Send>,
+        delay_ns: u64,
     ) -> Result<Self> {
         let queues: Vec<_> = attachments(desired, netlink)?
             .iter()
@@ -151,6 +152,7 @@ impl Engine {
             ask,
             flows: memory::flow_table(&desired.worker),
             idle,
+            delay_ns,
         };
         let core = desired.worker.core.or_else(default_core);
         let ended = Arc::new(Notify::new());

@@ -102,6 +102,7 @@ impl World {
             ask: Box::new(Asked(ask)),
             flows: FlowTableConfig { flows: options.flows, pairs: 64 },
             idle,
+            delay_ns: 0,
         });
         Self { worker, publisher, counters, commands, asked }
     }
