@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use dataplane::flow::{Flow, FlowTableConfig};
+use dataplane::mem::HUGE_PAGE;
 use dataplane::xsk::umem::{Layout, XDP_HEADROOM};
 
 use crate::compile::members;
@@ -65,8 +66,10 @@ pub const FRONTEND_COUNTERS: usize = 16_384;
 #[must_use]
 pub fn layout(worker: &WorkerSettings, ports: PortFacts) -> Layout {
     let rings = 2 * ports.queues as u32 * worker.ring;
-    let count = worker.frames.max(rings + FRAMES_BESIDE_RINGS);
-    Layout { stride: chunk_size(ports.mtu), count }
+    let stride = chunk_size(ports.mtu);
+    let wanted = worker.frames.max(rings + FRAMES_BESIDE_RINGS);
+    // Whole huge pages, so that it can lie in them.
+    Layout { stride, count: wanted.next_multiple_of((HUGE_PAGE / stride) as u32) }
 }
 
 /// Bytes of a chunk of packet memory.

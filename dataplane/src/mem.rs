@@ -80,6 +80,17 @@ pub enum Pages {
     Transparent,
 }
 
+impl Pages {
+    /// The word for humans.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved huge pages",
+            Self::Transparent => "as the kernel gives them",
+        }
+    }
+}
+
 /// A vector that never grows beyond its first capacity, in memory of its own. Every page is there
 /// from the start: a packet never waits for one.
 pub struct Fixed<T> {

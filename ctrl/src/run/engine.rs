@@ -130,6 +130,12 @@ impl Engine {
         };
         let layout = memory::layout(&desired.worker, facts);
         let (umem, pool) = KernelUmem::new(layout, desired.worker.ring)?;
+        tracing::info!(
+            frames = layout.count,
+            frame_bytes = layout.stride,
+            pages = umem.pages().name(),
+            "packet memory"
+        );
         let lanes = bind_all(&umem, &queues)?;
         for lane in &lanes {
             steer.set_socket(lane.port.0, lane.queue, lane.socket.as_fd())?;

@@ -7,6 +7,7 @@ use xsk_rs::config::{FrameSize, QueueSize, UmemConfig};
 
 use super::pool::Pool;
 use super::umem::{Layout, Owner, Umem};
+use crate::mem::{HUGE_PAGE, Pages};
 
 /// What can go wrong when memory and sockets are set up.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,7 @@ pub struct KernelUmem {
     /// The descriptor of every chunk as xsk-rs made it: it gives no other way to name one.
     pub(super) descs: Arc<[FrameDesc]>,
     pub(super) ring: QueueSize,
+    pages: Pages,
 }
 
 impl KernelUmem {
@@ -52,8 +54,14 @@ impl KernelUmem {
             .build()
             .map_err(|e| fail(e.to_string()))?;
         let count = NonZeroU32::new(layout.count).ok_or_else(|| fail("no chunks".into()))?;
-        let (registered, mut descs) =
-            xsk_rs::Umem::new(config, count, false).map_err(|e| fail(with_source(&e)))?;
+        // Huge pages are for whoever has reserved them; a part of one cannot be given back.
+        let whole = layout.stride * layout.count as usize % HUGE_PAGE == 0;
+        let huge = whole.then(|| xsk_rs::Umem::new(config, count, true).ok()).flatten();
+        let pages = if huge.is_some() { Pages::Reserved } else { Pages::Transparent };
+        let (registered, mut descs) = match huge {
+            Some(made) => made,
+            None => xsk_rs::Umem::new(config, count, false).map_err(|e| fail(with_source(&e)))?,
+        };
         let first = descs.first_mut().ok_or_else(|| fail("no chunks".into()))?;
         let base = mapping_start(&registered, first);
         let owner = Owner::Kernel(registered.clone());
@@ -61,7 +69,13 @@ impl KernelUmem {
         // accessors are not used again after this.
         let (umem, pool) = unsafe { Umem::new(base, layout, owner) };
         let umem = Arc::new(umem);
-        Ok((Self { umem, registered, descs: descs.into(), ring: ring_size }, pool))
+        Ok((Self { umem, registered, descs: descs.into(), ring: ring_size, pages }, pool))
+    }
+
+    /// What its memory is made of: huge pages only where they were reserved.
+    #[must_use]
+    pub const fn pages(&self) -> Pages {
+        self.pages
     }
 
     /// The memory, to view frames with.
