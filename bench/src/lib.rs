@@ -11,8 +11,8 @@ pub mod wire;
 pub mod stats;
 /// Allocations, counted.
 pub mod allocations;
-/// Time that the processor was taken away from us.
-pub mod stolen;
+/// The clock of every measurement.
+pub mod clock;
 /// What a run found, and how it is shown.
 pub mod report;
 /// Two runs beside each other: what became slower.

@@ -38,10 +38,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
+use crate::clock::now;
 use crate::machine;
 use crate::report::model::{Kind, Row, Run, SCHEMA, Unit};
 use crate::report::{self, json, markdown};
-use crate::stolen::now;
 use case::{CASES, Case};
 use measure::{Measured, PACKETS, measure, yardstick};
 

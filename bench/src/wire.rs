@@ -36,10 +36,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use crate::clock::now;
 use crate::machine;
 use crate::report::model::{Kind as RunKind, Row, Run, SCHEMA};
 use crate::report::{self, json, markdown};
-use crate::stolen::now;
 use bench::Bench;
 pub use options::Options;
 use options::Part;

@@ -221,7 +221,7 @@ fn a_packet_for_a_hop_without_mac_waits_and_goes_out_when_it_is_known() {
     assert!(world.send(1, &reply).is_empty());
     assert!(world.asked.try_recv().is_err(), "asked once");
     world.change(|tables| {
-        let hops: Vec<_> = tables.routing.hops().map(|(id, hop)| (id, hop.clone())).collect();
+        let hops: Vec<_> = tables.routing.hops().map(|(id, hop)| (id, *hop)).collect();
         let new = (portreeve_dataplane::tables::HopId::new(9, 0), hop(0, stranger, Some([2; 6])));
         let routes = ["10.0.0.0/24".parse().unwrap()].map(|net| {
             let port = Some(portreeve_dataplane::tables::PortId(0));

@@ -14,10 +14,10 @@ use portreeve::desired::Desired;
 use portreeve::source::toml::load;
 use portreeve::topology::{KernelRoute, Link, LinkAddress, RouteKind, Topology};
 
+use crate::clock::now;
 use crate::report::figure;
 use crate::report::model::{Bar, Ratio, Round, Row, Unit};
 use crate::stats::{median, quantile};
-use crate::stolen::now;
 
 /// (members, slots) of the Maglev rows; the fourth is the bar's.
 const MAGLEV: [(u32, u32); 6] =

@@ -6,9 +6,9 @@ use hdrhistogram::Histogram;
 
 use super::world::World;
 use crate::allocations;
+use crate::clock::now;
 use crate::report::model::{Latency, Round};
 use crate::stats::{median, range};
-use crate::stolen::now;
 
 /// Packets that are put into the rings in one go: half a ring. They are in the second-level cache
 /// when their turn comes, as packets are that a kernel has copied a moment ago.

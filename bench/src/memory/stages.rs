@@ -11,9 +11,9 @@ use std::hint::black_box;
 
 use super::round::{BATCH, Feed, TURNS};
 use super::world::World;
+use crate::clock::now;
 use crate::report::model::Stage;
 use crate::stats::median;
-use crate::stolen::now;
 
 /// Rounds of each prefix.
 const ROUNDS: usize = 9;

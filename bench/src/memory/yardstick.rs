@@ -9,7 +9,7 @@ use dataplane::xsk::socket::{Burst, Socket as _};
 use super::packets::Template;
 use super::round::{BATCH, TURNS};
 use super::world::{PORT_MACS, Rings, backend_mac};
-use crate::stolen::now;
+use crate::clock::now;
 
 /// `null`: the same rings, frames and bursts, but all that is done to a packet is that its MAC
 /// addresses are written. What no packet path can do without.

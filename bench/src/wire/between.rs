@@ -13,8 +13,8 @@ use super::generator::{Generator, Traffic};
 use super::options::{Between, Options};
 use super::peer::program::attach_with;
 use super::rate::{Disturbed, WARM_UP};
+use crate::clock::now;
 use crate::report::model::{Extra, Round, Row, Unit};
-use crate::stolen::now;
 
 type Received = PerCpuArray<MapData, u64>;
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use portreeve_tests::host::Host;
 
-use crate::stolen::now;
+use crate::clock::now;
 
 /// The kernel counts processor time in these (`USER_HZ`).
 const TICK_SECONDS: f64 = 0.01;

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::stolen::now;
+use crate::clock::now;
 
 /// How long a look-out sleeps.
 const NAP: Duration = Duration::from_millis(2);
@@ -16,7 +16,7 @@ const NICE: i32 = -20;
 
 /// Sees when a processor was taken away, without taking one itself: on each core a thread of high
 /// priority sleeps two milliseconds again and again and notes by how much it overslept. On the
-/// wire every core has work to do; [`crate::stolen::Watch`] would take one of them.
+/// wire every core has work to do, so a thread that spins would take one of them.
 #[derive(Debug)]
 pub struct LookOut {
     stop: Arc<AtomicBool>,

@@ -12,8 +12,8 @@ use super::peer::{Kind, Running};
 use super::rate::{Disturbed, WARM_UP};
 use super::rig::{Aim, BACKEND, BACKENDS, VIP, after};
 use super::rows::{Case, Promise, Series, rows};
+use crate::clock::now;
 use crate::report::model::{Row, Unit};
-use crate::stolen::now;
 use client::{Client, Done};
 
 /// Connects, asks, closes.

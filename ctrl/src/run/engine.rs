@@ -223,7 +223,7 @@ impl Engine {
         for (id, hop) in tables.routing.hops() {
             let packets = self.counters.hop_packets(id);
             if packets != self.carried.get(&id).copied().unwrap_or(0) {
-                used.push((id, hop.clone()));
+                used.push((id, *hop));
             }
             carried.insert(id, packets);
         }

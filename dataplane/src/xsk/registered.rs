@@ -55,7 +55,7 @@ impl KernelUmem {
             .map_err(|e| fail(e.to_string()))?;
         let count = NonZeroU32::new(layout.count).ok_or_else(|| fail("no chunks".into()))?;
         // Huge pages are for whoever has reserved them; a part of one cannot be given back.
-        let whole = layout.stride * layout.count as usize % HUGE_PAGE == 0;
+        let whole = (layout.stride * layout.count as usize).is_multiple_of(HUGE_PAGE);
         let huge = whole.then(|| xsk_rs::Umem::new(config, count, true).ok()).flatten();
         let pages = if huge.is_some() { Pages::Reserved } else { Pages::Transparent };
         let (registered, mut descs) = match huge {

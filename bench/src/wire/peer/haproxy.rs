@@ -6,7 +6,7 @@ use portreeve_tests::process::Process;
 use portreeve_tests::run_dir::RunDir;
 
 use super::Peer;
-use crate::stolen::now;
+use crate::clock::now;
 use crate::wire::rig::{BACKEND, BACKENDS, BULK, Rig, TCP, VIP, after};
 
 const START: Duration = Duration::from_secs(10);

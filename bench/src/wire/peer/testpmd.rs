@@ -10,7 +10,7 @@ use portreeve_tests::process::Process;
 use portreeve_tests::run_dir::RunDir;
 
 use super::Peer;
-use crate::stolen::now;
+use crate::clock::now;
 use crate::wire::count::thread;
 use crate::wire::rig::{FAR, NEAR, Rig};
 
