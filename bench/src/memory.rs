@@ -121,7 +121,7 @@ fn rows(options: &Options, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
         packets.extend(footprint::rows(progress)?);
     }
     packets.retain(|row| row.id.starts_with("yardstick/") || wanted(&row.id));
-    packets.iter().next().context("no row has an id that begins so")?;
+    packets.first().context("no row has an id that begins so")?;
     Ok(packets)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Sums are kept in 64 bits without folding; 2^32 words fit before one could overflow. They are of
 //! words as the machine reads them from memory, whatever its byte order (RFC 1071 section 2,
-//! "byte order independence"); [`fold`] gives a number in host order.
+//! "byte order independence"); `fold` gives a number in host order.
 
 use crate::addr::Addr;
 
