@@ -127,8 +127,6 @@ fn settings(options: &Options) -> BTreeMap<String, String> {
         one("rounds", options.rounds.to_string()),
         one("seconds of a round", options.time().as_secs_f64().to_string()),
         one("warm-up in seconds", rate::WARM_UP.as_secs_f64().to_string()),
-        one("UDP flows", rig::FLOWS.to_string()),
-        one("servers", rig::BACKENDS.to_string()),
         one("load average before", load.trim().to_owned()),
     ])
 }

@@ -6,6 +6,7 @@ use portreeve_tests::lab::Lab;
 use super::gaps::LookOut;
 use super::generator::Generator;
 use super::peer::{Kind, Running};
+use super::rig::{BACKENDS, FLOWS};
 
 /// Higher than whatever else runs on the machine; passed on to every thread and process that is
 /// started, so peers and appliance have it alike.
@@ -79,7 +80,7 @@ impl Bench {
         turns
     }
 
-    /// Versions of the peers that are programs.
+    /// What the lab is like, and versions of peers that are programs.
     #[must_use]
     pub fn settings(&self) -> Vec<(String, String)> {
         let version = |kind: Kind| {
@@ -92,7 +93,11 @@ impl Bench {
             let said = rig.gateway.run(program, &[flag]).ok()?.stdout;
             Some((program.to_owned(), said.lines().next()?.trim().to_owned()))
         };
-        self.devices.iter().filter_map(|one| version(one.kind)).collect()
+        let mut all: Vec<_> = self.devices.iter().filter_map(|one| version(one.kind)).collect();
+        for (name, value) in [("UDP flows", FLOWS), ("servers", BACKENDS)] {
+            all.push((name.to_owned(), value.to_string()));
+        }
+        all
     }
 
     /// What must not have happened did not.

@@ -46,11 +46,11 @@ pub fn measure(between: &Between, options: &Options) -> Result<Vec<Row>> {
     ensure!(
         totals.arrived > 0.0,
         "none of {} packets arrived on {}. Does the driver of {} send XDP frames (ndo_xdp_xmit)? \
-         Is {:?} the gateway's port, and does it balance {} over UDP towards {}?",
+         Is {} the gateway's port, and does it balance {} over UDP towards {}?",
         totals.sent,
         between.rx,
         between.tx,
-        between.to,
+        options.dst_mac.as_deref().unwrap_or_default(),
         between.dst,
         between.rx
     );

@@ -16,6 +16,7 @@ use super::peer::{Kind, Running};
 use super::rate::{Disturbed, Stretch, measure};
 use super::rig::PROBE;
 use super::rows::{Case, Series, rows};
+use crate::report::believed::Summary;
 use crate::report::model::{Extra, Latency, Row, Unit};
 
 /// Packets with a time stamp per second: enough for a 99.9th percentile, too few to weigh.
@@ -182,8 +183,7 @@ fn realtime_ahead() -> i64 {
 pub fn half(bench: &Bench, rates: &[Row]) -> Load {
     let share = |kind: &Kind| {
         let row = rates.iter().find(|row| row.id.ends_with(&format!("/{}", kind.id())))?;
-        let values: Vec<_> = row.rounds.iter().map(|round| round.value).collect();
-        Some((*kind, crate::stats::median(&values) / 2.0))
+        Some((*kind, Summary::of_row(row).median / 2.0))
     };
     let kinds = bench.devices.iter().map(|one| one.kind).filter(|kind| kind.carries_udp());
     Load {

@@ -60,16 +60,15 @@ impl Series {
         self.busy += busy;
     }
 
-    /// The figures alone.
-    #[must_use]
-    pub fn values(&self) -> Vec<f64> {
-        self.rounds.iter().map(|round| round.value).collect()
-    }
-
-    /// The middle one.
+    /// The middle of the rounds that count, or of all when none does.
     #[must_use]
     pub fn median(&self) -> f64 {
-        median(&self.values())
+        let good: Vec<_> =
+            self.rounds.iter().filter(|round| !round.unreliable).map(|round| round.value).collect();
+        if good.is_empty() {
+            return median(&self.rounds.iter().map(|round| round.value).collect::<Vec<_>>());
+        }
+        median(&good)
     }
 }
 
@@ -111,9 +110,17 @@ fn paired(series: &Series, peer: &Series) -> Vec<f64> {
     pairs.filter(|(_, peer)| peer.value > 0.0).map(|(own, peer)| own.value / peer.value).collect()
 }
 
+/// As [`paired`], of rounds that count for both, or of all when none does: as the report shows it.
+fn believed(series: &Series, peer: &Series) -> Vec<f64> {
+    let pairs = series.rounds.iter().zip(&peer.rounds);
+    let good = pairs.filter(|(own, peer)| !own.unreliable && !peer.unreliable && peer.value > 0.0);
+    let good: Vec<_> = good.map(|(own, peer)| own.value / peer.value).collect();
+    if good.is_empty() { paired(series, peer) } else { good }
+}
+
 fn bar(series: &Series, all: &[Series], promise: Promise) -> Option<Bar> {
     let peer = all.iter().find(|peer| peer.kind == promise.to)?;
-    let reached = median(&paired(series, peer));
+    let reached = median(&believed(series, peer));
     Some(Bar {
         text: format!(">= {:.1} x {}", promise.least, promise.to.label()),
         reached: format!("{reached:.2} x"),

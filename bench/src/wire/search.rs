@@ -7,8 +7,8 @@ use super::generator::{Size, Traffic};
 use super::latency::{Load, latency};
 use super::peer::Kind;
 use super::rows::{Case, Series, rows};
+use crate::report::believed::Summary;
 use crate::report::model::{Row, Unit};
-use crate::stats::median;
 
 /// Packets that may be lost at a load that counts as passing "without loss" and "with little",
 /// as shares; 0.5 % is MLRsearch's.
@@ -80,8 +80,7 @@ pub fn search(bench: &mut Bench, rates: &[Row]) -> Result<Vec<Row>> {
 /// Nothing passes more than what came through of as much as possible.
 fn most(rates: &[Row], kind: Kind) -> f64 {
     let row = rates.iter().find(|row| row.id.ends_with(&format!("/{}", kind.id())));
-    let values = row.map(|row| row.rounds.iter().map(|round| round.value).collect::<Vec<_>>());
-    values.map_or(LEAST, |values| median(&values) * 1.1).max(LEAST)
+    row.map_or(LEAST, |row| Summary::of_row(row).median * 1.1).max(LEAST)
 }
 
 fn halve(bench: &mut Bench, at: usize, allowed: f64, most: f64) -> Result<f64> {

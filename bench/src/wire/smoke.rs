@@ -5,8 +5,8 @@ use anyhow::{Context as _, Result, ensure};
 use super::bench::{Bench, say};
 use super::peer::Kind;
 use super::udp;
+use crate::report::believed::Summary;
 use crate::report::model::Row;
-use crate::stats::median;
 
 const ROUNDS: usize = 2;
 const TIME: Duration = Duration::from_millis(500);
@@ -28,8 +28,7 @@ pub fn check() -> Result<Vec<Row>> {
     let rate = |kind: Kind| {
         let id = format!("{}/{}", udp::SMALL.case.id, kind.id());
         let row = rows.iter().find(|row| row.id == id).with_context(|| format!("no row {id}"))?;
-        let values: Vec<_> = row.rounds.iter().map(|round| round.value).collect();
-        Ok::<_, anyhow::Error>(median(&values))
+        Ok::<_, anyhow::Error>(Summary::of_row(row).median)
     };
     for kind in kinds {
         let reached = rate(kind)?;
