@@ -22,8 +22,6 @@ pub const LONGEST: usize = 1_514;
 const REPEAT: u32 = 1 << 22;
 /// Packets between two looks of the kernel at softirqs, when nobody asks for a pace.
 const BATCH: u32 = 64;
-/// A pace faster than this is sent in small batches, in packets per second.
-const SINGLE_BELOW: f64 = 400_000.0;
 
 /// What is sent.
 #[derive(Debug, Clone)]
@@ -204,13 +202,9 @@ fn send(
     Ok(())
 }
 
-/// Small batches at a slow pace: a device that gets eight packets at once is another case.
-fn batch(rate: Option<f64>) -> u32 {
-    match rate {
-        None => BATCH,
-        Some(rate) if rate < SINGLE_BELOW => 1,
-        Some(_) => 4,
-    }
+/// Paced packets go one by one: in a batch the first would wait for the last, after it was stamped.
+const fn batch(rate: Option<f64>) -> u32 {
+    if rate.is_some() { 1 } else { BATCH }
 }
 
 /// `struct settings` of the program.

@@ -118,7 +118,11 @@ fn turn(bench: &mut Bench, at: usize, rate: f64) -> Result<Turn> {
         let done = done?;
         let Stretch { packets, busy, disturbed, .. } = done;
         let lost = 100.0 * done.loss();
-        let note = (lost > 1.0).then(|| format!("{lost:.1} % did not arrive"));
+        let note = if done.offered() < 0.98 * rate {
+            Some(format!("the generator reached {:.2} Mpps only", done.offered() / 1e6))
+        } else {
+            (lost > 1.0).then(|| format!("{lost:.1} % did not arrive"))
+        };
         Ok(Turn { times, packets: packets as f64, busy, disturbed, note })
     });
     one.peer.rest()?;
