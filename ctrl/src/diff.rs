@@ -37,21 +37,41 @@ pub fn diff(old: &Desired, new: &Desired) -> Diff {
     let after = by_name(new);
     let mut tables = shift::Tables::new(old.maglev.seeds, new.maglev.seeds);
     let mut changed = Vec::new();
+    let renamed = renamed(&before, &after);
     for (name, service) in &after {
-        let Some(former) = before.get(name) else { continue };
+        let Some(former) = before.get(name).or_else(|| renamed.get(name)) else { continue };
         let sides = [(old, former.as_ref()), (new, service.as_ref())];
         changed.extend(service::compare(name, sides, &mut tables));
     }
-    let missing = |from: &BTreeMap<Arc<str>, Arc<Service>>, all: &BTreeMap<_, Arc<Service>>| {
-        let gone = all.iter().filter(|(name, _)| !from.contains_key(*name));
-        gone.map(|(_, service)| service::summary(service)).collect()
-    };
+    let kept = |name: &Arc<str>| renamed.values().any(|former| former.name.value == *name);
+    let added = after.iter().filter(|(name, _)| !before.contains_key(*name));
+    let removed = before.iter().filter(|(name, _)| !after.contains_key(*name));
     Diff {
         settings: settings::compare(old, new),
-        added: missing(&before, &after),
-        removed: missing(&after, &before),
+        added: added
+            .filter(|(name, _)| !renamed.contains_key(*name))
+            .map(|(_, service)| service::summary(service))
+            .collect(),
+        removed: removed
+            .filter(|(name, _)| !kept(name))
+            .map(|(_, service)| service::summary(service))
+            .collect(),
         changed,
     }
+}
+
+type Services = BTreeMap<Arc<str>, Arc<Service>>;
+
+/// What services with a new name were called before: the name means nothing to flows, which go by
+/// (VIP, port). A (VIP, port) belongs to one service only, so there is at most one former.
+fn renamed(before: &Services, after: &Services) -> Services {
+    let new = after.iter().filter(|(name, _)| !before.contains_key(*name));
+    new.filter_map(|(name, service)| {
+        let mut gone = before.iter().filter(|(name, _)| !after.contains_key(*name));
+        let (_, former) = gone.find(|(_, former)| service::share_frontends(former, service))?;
+        Some((Arc::clone(name), Arc::clone(former)))
+    })
+    .collect()
 }
 
 impl Diff {
@@ -81,7 +101,7 @@ impl fmt::Display for Diff {
     }
 }
 
-fn by_name(desired: &Desired) -> BTreeMap<Arc<str>, Arc<Service>> {
+fn by_name(desired: &Desired) -> Services {
     let services = desired.services.iter();
     services.map(|service| (Arc::clone(&service.name.value), Arc::clone(service))).collect()
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use portreeve::desired::Desired;
-use portreeve::diff::{Diff, diff};
+use portreeve::diff::{Diff, Shift, diff};
 use portreeve::source::toml::load;
 
 const BASE: &str = include_str!("fixtures/three-services.toml");
@@ -89,10 +89,23 @@ fn another_seed_deals_the_flows_anew() {
 }
 
 #[test]
+fn a_renamed_service_keeps_its_flows() {
+    let diff = change("name = \"svc1\"", "name = \"shop\"");
+    assert!(diff.added.is_empty() && diff.removed.is_empty(), "{diff}");
+    let [service] = diff.changed.as_slice() else { panic!("{diff}") };
+    assert_eq!(
+        (service.name.as_str(), &*service.changes),
+        ("shop", &["~ was called svc1".into()][..])
+    );
+    assert_eq!(service.flows, Some(Shift::default()));
+}
+
+#[test]
 fn services_and_ports_come_and_go_by_name() {
-    let diff = change("name = \"svc2\"", "name = \"other\"");
+    let other = "name = \"other\"\nvip = \"10.10.200.4\"";
+    let diff = change("name = \"svc2\"\nvip = \"10.10.200.2\"", other);
     assert_eq!(diff.removed, ["service svc2: 10.10.200.2 port 80/tcp, 2 backends"]);
-    assert_eq!(diff.added, ["service other: 10.10.200.2 port 80/tcp, 2 backends"]);
+    assert_eq!(diff.added, ["service other: 10.10.200.4 port 80/tcp, 2 backends"]);
     let diff = change("[[port]]\nname = \"ens7\"", "[[port]]\nname = \"ens8\"");
     let want = ["port ens7 is removed (needs a restart)", "port ens8 is added (needs a restart)"];
     assert_eq!(diff.settings, want);

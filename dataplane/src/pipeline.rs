@@ -45,8 +45,12 @@ pub type Subjects<'a> = ArrayVec<Result<Subject<'a>, DropReason>, BURST>;
 /// The hashes of their flows' keys.
 pub type Hashes = ArrayVec<FlowHash, BURST>;
 
-/// The packets that were received in one go. The burst goes through each step as a whole, so that
-/// what a step reads was asked for a step ahead. Every frame leaves through `tx` or goes home.
+/// The packets that were received in one go (`worker.rs` receives them, and sends on those that
+/// waited). The burst is parsed, classified and looked up as a whole, so that what a step reads was
+/// asked for a step ahead; then each packet is decided on, rewritten and sent by itself, since one
+/// may make the flow that the next one finds. A plan is written in place (docs/decisions/0007).
+/// Every frame leaves through `tx` or goes home; what is made besides (fragments, a second RST) lies
+/// in `memory.extra` until `tx` sends it.
 pub fn run_burst<S: Socket>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,

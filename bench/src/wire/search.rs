@@ -7,9 +7,9 @@ use super::generator::{Size, Traffic};
 use super::latency::{Load, latency};
 use super::peer::Kind;
 use super::rows::{Case, Series, rows};
+use crate::clock::now;
 use crate::report::believed::Summary;
 use crate::report::model::{Row, Unit};
-use crate::stolen::now;
 
 /// Packets that may be lost at a load that counts as passing "without loss" and "with little",
 /// as shares; 0.5 % is MLRsearch's.

@@ -25,6 +25,9 @@ type Side<'d> = (&'d Desired, &'d Service);
 pub fn compare(name: &str, sides: [Side<'_>; 2], tables: &mut Tables) -> Option<ServiceDiff> {
     let [old, new] = sides;
     let mut changes = Vec::new();
+    if old.1.name.value != new.1.name.value {
+        changes.push(format!("~ was called {}", old.1.name.value));
+    }
     listed(&mut changes, "vip", sets(old.1, new.1, vips));
     listed(&mut changes, "port", sets(old.1, new.1, ports));
     backends(&mut changes, old.1, new.1);
@@ -46,6 +49,11 @@ pub fn compare(name: &str, sides: [Side<'_>; 2], tables: &mut Tables) -> Option<
     let flows = mean(&shifts);
     let still = flows.is_none_or(|flows| flows == Shift::default());
     (!changes.is_empty() || !still).then(|| ServiceDiff { name: name.into(), changes, flows })
+}
+
+/// Whether two services have a (VIP, port) in common.
+pub fn share_frontends(old: &Service, new: &Service) -> bool {
+    !kept(old, new).is_empty()
 }
 
 /// One line about a service that comes or goes.

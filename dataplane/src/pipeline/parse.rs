@@ -42,8 +42,8 @@ pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
 
 /// Reads a frame whose first chunk is `bytes` and whose length over all chunks is `total`. What
 /// cannot be read is broken for one of [`DropReason::Truncated`], [`DropReason::Malformed`],
-/// [`DropReason::BadHeaderChecksum`], [`DropReason::ExtensionHeaders`] and
-/// [`DropReason::UnknownEthertype`].
+/// [`DropReason::BadHeaderChecksum`], [`DropReason::BadChecksum`] (none over IPv6),
+/// [`DropReason::ExtensionHeaders`] and [`DropReason::UnknownEthertype`].
 #[inline]
 pub fn parse(bytes: &[u8], total: usize) -> Packet {
     let Ok(header) = header::<eth::Eth>(bytes, 0) else {

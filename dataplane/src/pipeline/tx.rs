@@ -50,7 +50,7 @@ impl Ways {
     }
 }
 
-/// Hop hops that a worker wants to know of, on their way to control.
+/// Next hops that a worker wants to know of, on their way to control.
 pub trait AskHop {
     /// Asks the kernel, through control, for the MAC of `addr` on the link of `port`. Never
     /// blocks; a lost question is asked again by the next packet.
