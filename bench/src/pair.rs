@@ -37,8 +37,8 @@ pub struct Options {
     /// Rows whose id begins so; all of them when left out.
     #[arg(long, value_name = "ID")]
     pub case: Option<String>,
-    /// How often both are started anew.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(3..))]
+    /// How often both are started anew: an even number, so that each is the first as often.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(4..))]
     pub starts: u16,
     /// Rounds of each start.
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u16).range(3..))]
@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<bool> {
             continue;
         }
         let starts =
-            (0..options.starts).map(|_| start(options, case)).collect::<Result<Vec<_>>>()?;
+            (0..options.starts).map(|n| start(options, case, n)).collect::<Result<Vec<_>>>()?;
         let ratios: Vec<f64> = starts.iter().map(|start| start.ratio).collect();
         let verdict = verdict(&ratios);
         slower |= verdict == Verdict::Slower;
@@ -88,9 +88,17 @@ struct Start {
     ratio: f64,
 }
 
-fn start(options: &Options, case: &str) -> Result<Start> {
-    let mut old = Player::start(&options.old, case, 0)?;
-    let mut new = Player::start(&options.new, case, options.test_delay_ns)?;
+fn start(options: &Options, case: &str, n: u16) -> Result<Start> {
+    // Whoever comes first gets the better pages.
+    let old = || Player::start(&options.old, case, 0);
+    let new = || Player::start(&options.new, case, options.test_delay_ns);
+    let (mut old, mut new) = if n.is_multiple_of(2) {
+        let old = old()?;
+        (old, new()?)
+    } else {
+        let new = new()?;
+        (old()?, new)
+    };
     let (mut before, mut after, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..options.rounds {
         // A B, B A, A B: neither is always the second.
