@@ -16,7 +16,7 @@ use portreeve::topology::{KernelRoute, Link, LinkAddress, RouteKind, Topology};
 
 use crate::clock::now;
 use crate::report::figure;
-use crate::report::model::{Bar, Ratio, Round, Row, Unit};
+use crate::report::model::{Bar, Ratio, Row, Unit};
 use crate::stats::{median, quantile};
 
 /// (members, slots) of the Maglev rows; the fourth is the bar's.
@@ -45,20 +45,7 @@ pub fn rows(rounds: usize, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
 }
 
 fn row(id: String, label: String, unit: Unit, values: &[f64]) -> Row {
-    let round = |value: &f64| Round { value: *value, stolen_us: 0.0, unreliable: false };
-    Row {
-        id,
-        group: "Control".into(),
-        label,
-        unit,
-        rounds: values.iter().map(round).collect(),
-        ratios: Vec::new(),
-        extra: Vec::new(),
-        latency: None,
-        stages: Vec::new(),
-        bars: Vec::new(),
-        notes: Vec::new(),
-    }
+    Row { label, ..Row::of(id, "Control", unit, values) }
 }
 
 /// Milliseconds that `work` takes, again and again.

@@ -9,7 +9,7 @@ use super::round::round;
 use super::world::World;
 use crate::allocations;
 use crate::report::figure;
-use crate::report::model::{Bar, Round, Row, Unit};
+use crate::report::model::{Bar, Row, Unit};
 
 /// Flows of the rows on resident memory.
 const FLOWS: [(&str, u32); 2] = [("1m", 1_000_000), ("16m", 16_000_000)];
@@ -34,19 +34,7 @@ pub fn rows(progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
 }
 
 fn row(id: String, label: String, unit: Unit, value: f64) -> Row {
-    Row {
-        id,
-        group: "Memory".into(),
-        label,
-        unit,
-        rounds: vec![Round { value, stolen_us: 0.0, unreliable: false }],
-        ratios: Vec::new(),
-        extra: Vec::new(),
-        latency: None,
-        stages: Vec::new(),
-        bars: Vec::new(),
-        notes: Vec::new(),
-    }
+    Row { label, ..Row::of(id, "Memory", unit, &[value]) }
 }
 
 fn resident(size: &str, flows: u32) -> Result<Row> {

@@ -98,17 +98,12 @@ fn row(case: &Case, rounds: Vec<Round>, null: &[f64], miss: &[f64]) -> Row {
         extras.push(extra("flows", f64::from(case.flows), ""));
     }
     Row {
-        id: case.id.into(),
-        group: case.group.into(),
         label: case.label.into(),
-        unit: Unit::NsPerPacket,
         rounds,
         ratios,
         extra: extras,
-        latency: None,
-        stages: Vec::new(),
         bars: case.bars(reached),
-        notes: Vec::new(),
+        ..Row::of(case.id, case.group, Unit::NsPerPacket, &[])
     }
 }
 
@@ -159,18 +154,5 @@ pub const PACKETS: usize = BATCH * BATCHES;
 /// The rows of the yardsticks themselves.
 #[must_use]
 pub fn yardstick(id: &str, label: &str, rounds: &[f64], unit: Unit) -> Row {
-    let round = |value: &f64| Round { value: *value, stolen_us: 0.0, unreliable: false };
-    Row {
-        id: id.into(),
-        group: "Yardsticks".into(),
-        label: label.into(),
-        unit,
-        rounds: rounds.iter().map(round).collect(),
-        ratios: Vec::new(),
-        extra: Vec::new(),
-        latency: None,
-        stages: Vec::new(),
-        bars: Vec::new(),
-        notes: Vec::new(),
-    }
+    Row { label: label.into(), ..Row::of(id, "Yardsticks", unit, rounds) }
 }

@@ -2,26 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{
-    Bar, Extra, Kind, Latency, Machine, Ratio, Round, Row, Run, SCHEMA, Stage, Unit,
-};
+use super::model::{Bar, Extra, Kind, Latency, Machine, Ratio, Row, Run, SCHEMA, Stage, Unit};
 
 /// A row of these rounds and nothing else.
 pub fn row(id: &str, unit: Unit, values: &[f64]) -> Row {
-    let round = |value: &f64| Round { value: *value, stolen_us: 12.5, unreliable: false };
-    Row {
-        id: id.into(),
-        group: "Everything".into(),
-        label: id.replace('/', " "),
-        unit,
-        rounds: values.iter().map(round).collect(),
-        ratios: Vec::new(),
-        extra: Vec::new(),
-        latency: None,
-        stages: Vec::new(),
-        bars: Vec::new(),
-        notes: Vec::new(),
-    }
+    let mut row = Row { label: id.replace('/', " "), ..Row::of(id, "Everything", unit, values) };
+    row.rounds.iter_mut().for_each(|round| round.stolen_us = 12.5);
+    row
 }
 
 /// A run in memory of these rows.

@@ -173,6 +173,28 @@ pub struct Bar {
     pub met: bool,
 }
 
+impl Row {
+    /// A row of these figures, whose rounds are all to be believed, and nothing else.
+    #[must_use]
+    pub fn of(id: impl Into<String>, group: &str, unit: Unit, values: &[f64]) -> Self {
+        let round = |value: &f64| Round { value: *value, stolen_us: 0.0, unreliable: false };
+        let id = id.into();
+        Self {
+            label: id.clone(),
+            id,
+            group: group.to_owned(),
+            unit,
+            rounds: values.iter().map(round).collect(),
+            ratios: Vec::new(),
+            extra: Vec::new(),
+            latency: None,
+            stages: Vec::new(),
+            bars: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 impl Unit {
     /// Whether a smaller figure is the better one.
     #[must_use]
