@@ -146,12 +146,6 @@ impl<T: Copy> Fixed<T> {
     pub const fn capacity(&self) -> usize {
         self.capacity
     }
-
-    /// What its memory is made of.
-    #[must_use]
-    pub const fn pages(&self) -> Pages {
-        self.map.pages
-    }
 }
 
 impl<T: Copy + FromZeros> Fixed<T> {

@@ -41,14 +41,10 @@ pub fn classify<'a>(
     port: PortId,
     packet: &'a Packet,
 ) -> Result<Subject<'a>, DropReason> {
-    if let Body::Broken(reason) = packet.body {
-        return Err(reason);
-    }
-    if packet.to_us_alone() && packet.to != tables.port(port).mac {
-        return Err(DropReason::OtherHost);
-    }
+    let for_another = packet.to_us_alone() && packet.to != tables.port(port).mac;
     let ip = match &packet.body {
         Body::Broken(reason) => return Err(*reason),
+        _ if for_another => return Err(DropReason::OtherHost),
         Body::Ip(ip) => ip,
         Body::Arp(arp) => {
             // A sender that claims the address for itself asks for nothing (RFC 5227).
