@@ -27,8 +27,8 @@ impl Addr {
     #[inline]
     #[must_use]
     pub const fn v4(octets: [u8; 4]) -> Self {
-        let [a, b, c, d] = octets;
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+        // As one number: sixteen bytes would be stored one by one, and read back as words.
+        Self((0xffff_0000_0000 | u32::from_be_bytes(octets) as u128).to_be_bytes())
     }
 
     /// From the sixteen bytes of an IPv6 header field.

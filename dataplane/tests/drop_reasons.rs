@@ -268,6 +268,20 @@ fn by_state() -> Vec<(DropReason, Cause)> {
 }
 
 #[test]
+fn the_icmp_of_one_family_is_an_unknown_protocol_in_the_other() {
+    let mut v4 = ping(CLIENT, VIP, b"data");
+    v4[L3 + 9] = 58;
+    fix_ipv4(&mut v4);
+    let mut v6 = udp(0, (CLIENT6, 4000), (VIP6, 53), b"");
+    v6[L3 + 6] = 1;
+    for packet in [v4, v6] {
+        let world = one(0, packet)();
+        assert_eq!(world.drops(DropReason::UnknownProtocol), 1);
+        world.assert_conserved();
+    }
+}
+
+#[test]
 fn every_reason_has_a_packet() {
     let causes: Vec<_> = by_bytes().into_iter().chain(by_state()).collect();
     for reason in DropReason::ALL {

@@ -11,9 +11,9 @@ pub fn finish(frame: &mut [u8]) {
         finish_ipv4_header(frame);
     }
     let Some((ip, field)) = transport(frame) else { return };
-    let end = ip.l3 + usize::from(ip.len);
+    let end = ip.l3() + usize::from(ip.len);
     frame[field..field + 2].fill(0);
-    let sum = !fold(pseudo(&ip, ip.l4 - ip.l3) + sum(&frame[ip.l4..end]));
+    let sum = !fold(pseudo(&ip, ip.l4() - ip.l3()) + sum(&frame[ip.l4()..end]));
     let sum = if sum == 0 { 0xffff } else { sum };
     frame[field..field + 2].copy_from_slice(&sum.to_be_bytes());
 }
@@ -21,10 +21,10 @@ pub fn finish(frame: &mut [u8]) {
 /// Whether the TCP or UDP checksum is right; true for everything that has none.
 pub fn is_right(frame: &[u8]) -> bool {
     transport(frame).is_none_or(|(ip, field)| {
-        let end = ip.l3 + usize::from(ip.len);
+        let end = ip.l3() + usize::from(ip.len);
         let none =
             ip.dst.family() == Family::V4 && frame[field..field + 2] == [0, 0] && is_udp(&ip);
-        none || fold(pseudo(&ip, ip.l4 - ip.l3) + sum(&frame[ip.l4..end])) == 0xffff
+        none || fold(pseudo(&ip, ip.l4() - ip.l3()) + sum(&frame[ip.l4()..end])) == 0xffff
     })
 }
 
@@ -43,8 +43,8 @@ fn finish_ipv4_header(frame: &mut [u8]) {
 fn transport(frame: &[u8]) -> Option<(Ip, usize)> {
     let Body::Ip(ip) = parse(frame, frame.len()).body else { return None };
     let Upper::Transport(_) = ip.upper else { return None };
-    let field = ip.l4 + if is_udp(&ip) { 6 } else { 16 };
-    (frame.len() >= ip.l3 + usize::from(ip.len)).then_some((ip, field))
+    let field = ip.l4() + if is_udp(&ip) { 6 } else { 16 };
+    (frame.len() >= ip.l3() + usize::from(ip.len)).then_some((ip, field))
 }
 
 fn is_udp(ip: &Ip) -> bool {

@@ -60,11 +60,11 @@ pub fn answer(frame: &[u8], edits: &[u8]) -> Vec<u8> {
     swap(&mut answer, 0, 6);
     if let Body::Ip(ip) = parse(frame, frame.len()).body {
         match ip.src.is_v4() {
-            true => swap(&mut answer[ip.l3 + 12..], 0, 4),
-            false => swap(&mut answer[ip.l3 + 8..], 0, 16),
+            true => swap(&mut answer[ip.l3() + 12..], 0, 4),
+            false => swap(&mut answer[ip.l3() + 8..], 0, 16),
         }
         if let Upper::Transport(_) = ip.upper {
-            swap(&mut answer[ip.l4..], 0, 2);
+            swap(&mut answer[ip.l4()..], 0, 2);
         }
     }
     for edit in edits.chunks_exact(2) {

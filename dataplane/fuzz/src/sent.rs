@@ -13,10 +13,11 @@ pub fn check(port: usize, frame: &[u8], checksums_came_right: bool) {
     assert_eq!(frame[6..12], PORT_MACS[port], "from the port's own MAC");
     let ip = match parse(frame, frame.len()).body {
         Body::Ip(ip) => ip,
+        Body::Solicitation(..) => panic!("we ask for nobody ourselves"),
         Body::Arp(_) => return,
         Body::Broken(reason) => panic!("what leaves can be read again: {}", reason.name()),
     };
     assert!(OURS.iter().any(|ours| addr(ours) == ip.src), "{} is not ours", ip.src);
-    assert_eq!(frame.len(), ip.l3 + usize::from(ip.len), "no padding is left");
+    assert_eq!(frame.len(), ip.l3() + usize::from(ip.len), "no padding is left");
     assert!(!checksums_came_right || checksum::is_right(frame), "transport checksum");
 }

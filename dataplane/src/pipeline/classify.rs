@@ -14,7 +14,7 @@ pub enum Subject<'a> {
     /// An ARP request for an address that we announce on this port.
     Arp(&'a Arp),
     /// A neighbour solicitation for an address that we announce on this port.
-    Solicitation(&'a Ip, Addr),
+    Solicitation(&'a Ip, &'a Addr),
     /// A ping of an address of ours.
     Echo(&'a Ip),
     /// From a client to a service.
@@ -46,6 +46,10 @@ pub fn classify<'a>(
         Body::Broken(reason) => return Err(*reason),
         _ if for_another => return Err(DropReason::OtherHost),
         Body::Ip(ip) => ip,
+        Body::Solicitation(ip, target) => {
+            announced(tables, port, target)?;
+            return Ok(Subject::Solicitation(ip, target));
+        }
         Body::Arp(arp) => {
             // A sender that claims the address for itself asks for nothing (RFC 5227).
             if !arp.is_request || arp.sender == arp.target {
@@ -55,10 +59,6 @@ pub fn classify<'a>(
             return Ok(Subject::Arp(arp));
         }
     };
-    if let Upper::Solicitation { target } = ip.upper {
-        announced(tables, port, &target)?;
-        return Ok(Subject::Solicitation(ip, target));
-    }
     let owned = tables.addresses.get(&ip.dst).ok_or(DropReason::NotOurs)?;
     match &ip.upper {
         Upper::Transport(transport) => transport_subject(tables, owned, ip, transport),

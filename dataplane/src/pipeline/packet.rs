@@ -32,6 +32,8 @@ pub enum Body {
     Arp(Arp),
     /// An IP packet.
     Ip(Ip),
+    /// The IP packet in which somebody on the link asks who has this address.
+    Solicitation(Ip, Addr),
 }
 
 /// An ARP message.
@@ -50,16 +52,14 @@ pub struct Arp {
 /// An IP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ip {
-    /// Offset of the IP header from the start of the frame, in bytes.
-    pub l3: usize,
-    /// Offset of the transport header from the start of the frame, in bytes.
-    pub l4: usize,
-    /// Length of header and payload as the header says, in bytes.
-    pub len: u16,
     /// Source address.
     pub src: Addr,
     /// Destination address.
     pub dst: Addr,
+    pub(super) l3: u16,
+    pub(super) l4: u16,
+    /// Length of header and payload as the header says, in bytes.
+    pub len: u16,
     /// Hops left.
     pub ttl: u8,
     /// IPv4 without DF: whoever forwards it may cut it.
@@ -67,6 +67,8 @@ pub struct Ip {
     /// What it carries.
     pub upper: Upper,
 }
+
+const _: () = assert!(size_of::<Ip>() == 48, "with both MACs an IP packet fills one cache line");
 
 /// What an IP packet carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,11 +79,6 @@ pub enum Upper {
     Icmp {
         /// Message type.
         kind: u8,
-    },
-    /// A neighbour solicitation for this address.
-    Solicitation {
-        /// Address in question.
-        target: Addr,
     },
     /// A fragment of something.
     Fragment,
@@ -103,6 +100,20 @@ pub struct Transport {
 }
 
 impl Ip {
+    /// Offset of the IP header from the start of the frame, in bytes.
+    #[inline]
+    #[must_use]
+    pub fn l3(&self) -> usize {
+        usize::from(self.l3)
+    }
+
+    /// Offset of the transport header from the start of the frame, in bytes.
+    #[inline]
+    #[must_use]
+    pub fn l4(&self) -> usize {
+        usize::from(self.l4)
+    }
+
     /// IPv4 or IPv6.
     #[inline]
     #[must_use]
@@ -114,6 +125,6 @@ impl Ip {
     #[inline]
     #[must_use]
     pub fn l4_len(&self) -> u16 {
-        self.len - (self.l4 - self.l3) as u16
+        self.len - (self.l4 - self.l3)
     }
 }

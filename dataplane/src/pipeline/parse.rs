@@ -13,6 +13,9 @@ use crate::xsk::socket::Burst;
 
 const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
+const TCP: u8 = Proto::Tcp as u8;
+const UDP: u8 = Proto::Udp as u8;
+
 /// Frames whose headers are asked for before the one at hand is read.
 const AHEAD: usize = 8;
 
@@ -32,7 +35,7 @@ pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
         let view = umem.view(&mut burst[at]);
         let total = view.total_len();
         bytes += total as u64;
-        packets.push(parse(view.bytes(), total));
+        read(view.bytes(), total, &mut packets);
     }
     let port = ctx.counters.port(ctx.port);
     port.rx_packets.add(packets.len() as u64);
@@ -44,21 +47,37 @@ pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
 /// cannot be read is broken for one of [`DropReason::Truncated`], [`DropReason::Malformed`],
 /// [`DropReason::BadHeaderChecksum`], [`DropReason::BadChecksum`] (none over IPv6),
 /// [`DropReason::ExtensionHeaders`] and [`DropReason::UnknownEthertype`].
-#[inline]
+#[must_use]
 pub fn parse(bytes: &[u8], total: usize) -> Packet {
+    let mut packets = Packets::new();
+    read(bytes, total, &mut packets);
+    packets[0]
+}
+
+/// Each kind of packet is written where it will be read, at the end of its own way: put together
+/// from all ways it would be moved in pieces (docs/decisions/0007).
+#[inline(always)]
+fn read(bytes: &[u8], total: usize, packets: &mut Packets) {
     let Ok(header) = header::<eth::Eth>(bytes, 0) else {
         let nobody = Mac::default();
-        return Packet { from: nobody, to: nobody, body: Body::Broken(DropReason::Truncated) };
+        let body = Body::Broken(DropReason::Truncated);
+        return packets.push(Packet { from: nobody, to: nobody, body });
     };
-    let body = match header.ethertype.get() {
+    let read = match header.ethertype.get() {
         _ if header.src[0] & 1 == 1 => Err(DropReason::Malformed),
-        eth::IPV4 => parse_v4(bytes, total).map(Body::Ip),
-        eth::IPV6 => parse_v6(bytes, total).map(Body::Ip),
-        eth::ARP => parse_arp(bytes).map(Body::Arp),
+        eth::IPV4 => read_v4(header, bytes, total, packets),
+        eth::IPV6 => read_v6(header, bytes, total, packets),
+        eth::ARP => read_arp(header, bytes, packets),
         _ => Err(DropReason::UnknownEthertype),
     };
-    let body = body.unwrap_or_else(Body::Broken);
-    Packet { from: Mac(header.src), to: Mac(header.dst), body }
+    if let Err(reason) = read {
+        push(packets, header, Body::Broken(reason));
+    }
+}
+
+#[inline(always)]
+fn push(packets: &mut Packets, eth: &eth::Eth, body: Body) {
+    packets.push(Packet { from: Mac(eth.src), to: Mac(eth.dst), body });
 }
 
 #[inline(always)]
@@ -70,22 +89,30 @@ fn header<T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy:
     T::ref_from_prefix(rest).map(|(header, _)| header).map_err(|_| DropReason::Truncated)
 }
 
-fn parse_arp(bytes: &[u8]) -> Result<Arp, DropReason> {
+#[inline(never)]
+fn read_arp(eth: &eth::Eth, bytes: &[u8], packets: &mut Packets) -> Result<(), DropReason> {
     let message = header::<arp::Arp>(bytes, eth::LEN)?;
     let operation = message.operation.get();
     if !message.is_ipv4() || !matches!(operation, arp::REQUEST | arp::REPLY) {
         return Err(DropReason::Malformed);
     }
-    Ok(Arp {
+    let arp = Arp {
         is_request: operation == arp::REQUEST,
         sender_mac: Mac(message.sender_mac),
         sender: Addr::v4(message.sender_ip),
         target: Addr::v4(message.target_ip),
-    })
+    };
+    push(packets, eth, Body::Arp(arp));
+    Ok(())
 }
 
-#[inline]
-fn parse_v4(bytes: &[u8], total: usize) -> Result<Ip, DropReason> {
+#[inline(always)]
+fn read_v4(
+    eth: &eth::Eth,
+    bytes: &[u8],
+    total: usize,
+    packets: &mut Packets,
+) -> Result<(), DropReason> {
     let l3 = eth::LEN;
     let ip = header::<ipv4::Ipv4>(bytes, l3)?;
     let header_len = ip.header_len();
@@ -107,25 +134,54 @@ fn parse_v4(bytes: &[u8], total: usize) -> Result<Ip, DropReason> {
     }
     let l4 = l3 + header_len;
     let fragment = ip.fragment.get();
-    let upper = if fragment & (ipv4::MF | ipv4::OFFSET) != 0 {
-        Upper::Fragment
-    } else {
-        upper(bytes, l4, l3 + usize::from(len), ip.proto)?
-    };
-    Ok(Ip {
-        l3,
-        l4,
-        len,
-        src: Addr::v4(ip.src),
-        dst: Addr::v4(ip.dst),
-        ttl: ip.ttl,
-        may_fragment: fragment & ipv4::DF == 0,
-        upper,
-    })
+    let at = V4 { eth, ip, l4, len };
+    if fragment & (ipv4::MF | ipv4::OFFSET) != 0 {
+        at.write(packets, Upper::Fragment);
+        return Ok(());
+    }
+    let room = Room::new(bytes, l4, l3 + usize::from(len))?;
+    match ip.proto {
+        TCP => at.write(packets, Upper::Transport(tcp_facts(&room)?)),
+        UDP => at.write(packets, Upper::Transport(udp_facts(&room)?)),
+        icmp::PROTO_V4 => at.write(packets, icmp_facts(&room)?),
+        _ => at.write(packets, Upper::Other),
+    }
+    Ok(())
 }
 
-#[inline]
-fn parse_v6(bytes: &[u8], total: usize) -> Result<Ip, DropReason> {
+/// What is known of an IPv4 packet when its payload has been read.
+#[derive(Clone, Copy)]
+struct V4<'a> {
+    eth: &'a eth::Eth,
+    ip: &'a ipv4::Ipv4,
+    l4: usize,
+    len: u16,
+}
+
+impl V4<'_> {
+    #[inline(always)]
+    fn write(self, packets: &mut Packets, upper: Upper) {
+        let ip = Ip {
+            src: Addr::v4(self.ip.src),
+            dst: Addr::v4(self.ip.dst),
+            l3: eth::LEN as u16,
+            l4: self.l4 as u16,
+            len: self.len,
+            ttl: self.ip.ttl,
+            may_fragment: self.ip.fragment.get() & ipv4::DF == 0,
+            upper,
+        };
+        push(packets, self.eth, Body::Ip(ip));
+    }
+}
+
+#[inline(never)]
+fn read_v6(
+    eth: &eth::Eth,
+    bytes: &[u8],
+    total: usize,
+    packets: &mut Packets,
+) -> Result<(), DropReason> {
     let l3 = eth::LEN;
     let ip = header::<ipv6::Ipv6>(bytes, l3)?;
     let payload = ip.payload_len.get();
@@ -138,7 +194,14 @@ fn parse_v6(bytes: &[u8], total: usize) -> Result<Ip, DropReason> {
     let packet = &bytes[l3..end.min(bytes.len())];
     let (l4, upper) = match ipv6::walk(packet, ip.next_header) {
         Ok(ipv6::Upper::Transport { proto, offset }) => {
-            (l3 + offset, upper(bytes, l3 + offset, end, proto)?)
+            let room = Room::new(bytes, l3 + offset, end)?;
+            let upper = match proto {
+                TCP => Upper::Transport(tcp_facts(&room)?),
+                UDP => Upper::Transport(udp_facts(&room)?),
+                icmp::PROTO_V6 => icmp_facts(&room)?,
+                _ => Upper::Other,
+            };
+            (l3 + offset, upper)
         }
         Ok(ipv6::Upper::Fragment { offset }) => (l3 + offset, Upper::Fragment),
         Err(ipv6::WalkError::Truncated) => return Err(DropReason::Truncated),
@@ -150,7 +213,8 @@ fn parse_v6(bytes: &[u8], total: usize) -> Result<Ip, DropReason> {
         return Err(DropReason::Malformed);
     }
     // Nobody is reached at "unspecified"; only duplicate detection speaks from there.
-    let nobody = ip.src == [0; 16] && !matches!(upper, Upper::Solicitation { .. });
+    let target = solicited(bytes, l4, upper)?;
+    let nobody = ip.src == [0; 16] && target.is_none();
     if nobody || ip.src == LOOPBACK_V6 {
         return Err(DropReason::Malformed);
     }
@@ -160,26 +224,36 @@ fn parse_v6(bytes: &[u8], total: usize) -> Result<Ip, DropReason> {
         // Not allowed over IPv6 (RFC 8200 section 8.1).
         return Err(DropReason::BadChecksum);
     }
-    Ok(Ip {
-        l3,
-        l4,
-        len,
+    let ip = Ip {
         src,
         dst: Addr::v6(ip.dst),
+        l3: l3 as u16,
+        l4: l4 as u16,
+        len,
         ttl: ip.hop_limit,
         may_fragment: false,
-        upper: solicitation(ip, upper),
-    })
+        upper,
+    };
+    match target {
+        // Only what comes from the link counts as a question (RFC 4861 section 7.1.1).
+        Some(target) if ip.ttl == ndp::HOP_LIMIT => {
+            push(packets, eth, Body::Solicitation(ip, target));
+        }
+        _ => push(packets, eth, Body::Ip(ip)),
+    }
+    Ok(())
 }
 
-/// Only a solicitation that comes from the link counts as one (RFC 4861 section 7.1.1).
-fn solicitation(ip: &ipv6::Ipv6, upper: Upper) -> Upper {
-    match upper {
-        Upper::Solicitation { .. } if ip.hop_limit != ndp::HOP_LIMIT => {
-            Upper::Icmp { kind: icmp::v6::SOLICITATION }
-        }
-        other => other,
+/// The address that a neighbour solicitation asks for.
+fn solicited(bytes: &[u8], l4: usize, upper: Upper) -> Result<Option<Addr>, DropReason> {
+    if upper != (Upper::Icmp { kind: icmp::v6::SOLICITATION }) {
+        return Ok(None);
     }
+    let message = header::<ndp::Neighbour>(bytes, l4)?;
+    if message.code != 0 || message.target[0] == 0xff {
+        return Err(DropReason::Malformed);
+    }
+    Ok(Some(Addr::v6(message.target)))
 }
 
 /// The packet must not be longer than the frame. Behind it there may be Ethernet padding, but not
@@ -194,57 +268,53 @@ fn check_length(bytes: &[u8], total: usize, end: usize) -> Result<(), DropReason
     Ok(())
 }
 
-#[inline(always)]
-fn upper(bytes: &[u8], l4: usize, end: usize, proto: u8) -> Result<Upper, DropReason> {
-    let bytes = &bytes[..end.min(bytes.len())];
-    let room = end.checked_sub(l4).ok_or(DropReason::Truncated)?;
-    match proto {
-        6 => tcp_facts(bytes, l4, room),
-        17 => udp_facts(bytes, l4, room),
-        icmp::PROTO_V4 => Ok(Upper::Icmp { kind: header::<icmp::Icmp>(bytes, l4)?.kind }),
-        icmp::PROTO_V6 => icmp6_facts(bytes, l4),
-        _ => Ok(Upper::Other),
+/// Where the payload of an IP packet lies.
+struct Room<'a> {
+    /// What of it lies in the first chunk.
+    bytes: &'a [u8],
+    /// Its length over all chunks.
+    len: usize,
+}
+
+impl<'a> Room<'a> {
+    #[inline(always)]
+    fn new(bytes: &'a [u8], l4: usize, end: usize) -> Result<Self, DropReason> {
+        let len = end.checked_sub(l4).ok_or(DropReason::Truncated)?;
+        let bytes = bytes.get(l4..end.min(bytes.len())).ok_or(DropReason::Truncated)?;
+        Ok(Self { bytes, len })
     }
 }
 
 #[inline(always)]
-fn tcp_facts(bytes: &[u8], l4: usize, room: usize) -> Result<Upper, DropReason> {
-    let tcp = header::<tcp::Tcp>(bytes, l4)?;
+fn tcp_facts(room: &Room<'_>) -> Result<Transport, DropReason> {
+    let tcp = header::<tcp::Tcp>(room.bytes, 0)?;
     let header_len = usize::from(tcp.offset >> 4) * 4;
-    if header_len < tcp::LEN || header_len > room {
+    if header_len < tcp::LEN || header_len > room.len {
         return Err(DropReason::Malformed);
     }
-    Ok(Upper::Transport(Transport {
+    Ok(Transport {
         proto: Proto::Tcp,
         src: tcp.src.get(),
         dst: tcp.dst.get(),
         flags: Flags(tcp.flags),
-    }))
+    })
 }
 
 #[inline(always)]
-fn udp_facts(bytes: &[u8], l4: usize, room: usize) -> Result<Upper, DropReason> {
-    let udp = header::<udp::Udp>(bytes, l4)?;
+fn udp_facts(room: &Room<'_>) -> Result<Transport, DropReason> {
+    let udp = header::<udp::Udp>(room.bytes, 0)?;
     let len = usize::from(udp.len.get());
-    if len < udp::LEN || len > room {
+    if len < udp::LEN || len > room.len {
         return Err(DropReason::Malformed);
     }
-    Ok(Upper::Transport(Transport {
+    Ok(Transport {
         proto: Proto::Udp,
         src: udp.src.get(),
         dst: udp.dst.get(),
         flags: Flags::default(),
-    }))
+    })
 }
 
-fn icmp6_facts(bytes: &[u8], l4: usize) -> Result<Upper, DropReason> {
-    let kind = header::<icmp::Icmp>(bytes, l4)?.kind;
-    if kind != icmp::v6::SOLICITATION {
-        return Ok(Upper::Icmp { kind });
-    }
-    let message = header::<ndp::Neighbour>(bytes, l4)?;
-    if message.code != 0 || message.target[0] == 0xff {
-        return Err(DropReason::Malformed);
-    }
-    Ok(Upper::Solicitation { target: Addr::v6(message.target) })
+fn icmp_facts(room: &Room<'_>) -> Result<Upper, DropReason> {
+    Ok(Upper::Icmp { kind: header::<icmp::Icmp>(room.bytes, 0)?.kind })
 }

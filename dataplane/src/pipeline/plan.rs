@@ -34,8 +34,10 @@ pub enum Refusal {
 }
 
 /// What shall happen to one packet. It is written in place and read in place: copying it costs more
-/// than most steps.
+/// than most steps. The tag is a whole word, so that the compiler moves what stands behind it in words,
+/// too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u64)]
 #[must_use = "a plan that is not carried out is a lost packet"]
 pub enum Plan<'a> {
     /// Nothing is decided yet.
@@ -48,7 +50,7 @@ pub enum Plan<'a> {
     /// It asked for an IPv4 address of ours.
     AnswerArp(&'a super::packet::Arp),
     /// It asked for an IPv6 address of ours.
-    AnswerSolicitation(&'a Ip, Addr),
+    AnswerSolicitation(&'a Ip, &'a Addr),
     /// It is a ping of an address of ours.
     AnswerEcho(&'a Ip),
     /// It ends here, and its sender is told.

@@ -125,7 +125,7 @@ fn reset_other_end(
 #[inline]
 fn trim(view: &mut View<'_>, ip: &Ip) {
     if !view.is_chain() {
-        view.set_len(ip.l3 + usize::from(ip.len));
+        view.set_len(ip.l3() + usize::from(ip.len));
     }
 }
 

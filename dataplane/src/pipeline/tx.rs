@@ -129,7 +129,7 @@ impl<S: Socket> Tx<'_, S> {
     }
 
     /// Sends to `next` now, or lets the frame wait.
-    #[inline]
+    #[inline(always)]
     fn send(
         &mut self,
         ctx: &Ctx<'_>,
@@ -151,7 +151,7 @@ impl<S: Socket> Tx<'_, S> {
     }
 
     /// Sends through `port`: by the queue that the burst came in on if the port has it.
-    #[inline]
+    #[inline(always)]
     fn transmit(
         &mut self,
         ctx: &Ctx<'_>,

@@ -81,8 +81,32 @@ impl Chained {
 #[inline]
 #[must_use]
 pub fn pseudo(src: &Addr, dst: &Addr, proto: u8, len: u16) -> u64 {
-    address(src) + address(dst) + word(proto.into()) + word(len)
+    pseudo_of(addresses(src, dst), proto, len)
 }
+
+/// As [`pseudo`], from the sum of both addresses.
+#[inline]
+#[must_use]
+pub const fn pseudo_of(addresses: u64, proto: u8, len: u16) -> u64 {
+    addresses + word(proto as u16) + word(len)
+}
+
+/// Sum of both addresses of a packet.
+#[inline]
+#[must_use]
+pub fn addresses(src: &Addr, dst: &Addr) -> u64 {
+    address(src) + address(dst)
+}
+
+/// Sum of the ports that a transport header begins with, as they stand in it.
+#[inline]
+#[must_use]
+pub const fn ports(bytes: [u8; 4]) -> u64 {
+    u32::from_ne_bytes(bytes) as u64
+}
+
+/// Nothing, modulo 2^16 - 1, and larger than any sum of a header: a sum is taken from it.
+const NOTHING: u64 = (1 << 48) - 1;
 
 /// Changes that a header went through, to be applied to a checksum that covers it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,13 +119,16 @@ impl Delta {
         self.0 += word(!old) + word(new);
     }
 
-    /// An address changed.
+    /// Fields with the sum `old` gave way to ones with the sum `new`.
     #[inline]
-    pub fn address(&mut self, old: &Addr, new: &Addr) {
-        // A word of 32 bits counts as much as its two halves, modulo 2^16 - 1, and its complement
-        // as much as theirs.
-        let [a, b] = old.words();
-        self.0 += halves(!a) + halves(!b) + address(new);
+    pub const fn sum(&mut self, old: u64, new: u64) {
+        self.0 += NOTHING - old + new;
+    }
+
+    /// TTL was counted down by one: it is the first byte of its word.
+    #[inline]
+    pub const fn ttl(&mut self) {
+        self.sum(u16::from_ne_bytes([1, 0]) as u64, 0);
     }
 
     /// The checksum that covers the changed bytes.
@@ -169,7 +196,7 @@ mod tests {
             delta.word(old, new);
             bytes[word..word + 2].copy_from_slice(&new.to_be_bytes());
             let old = Addr::v4([bytes[60], bytes[61], bytes[62], bytes[63]]);
-            delta.address(&old, &Addr::v4(src));
+            delta.sum(address(&old), address(&Addr::v4(src)));
             bytes[60..64].copy_from_slice(&src);
             prop_assert_eq!(canonical(delta.apply(before)), canonical(!fold(sum(&bytes))));
         }

@@ -25,9 +25,9 @@ pub(super) fn answer(view: &mut View<'_>, link: Link, ip: &Ip) -> Result<(), Dro
     swap_addresses(bytes, ip);
     let mut delta = checksum::Delta::default();
     delta.word(u16::from_be_bytes([request, 0]), u16::from_be_bytes([reply, 0]));
-    let at = ip.l4 + 2;
+    let at = ip.l4() + 2;
     let old = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-    bytes[ip.l4] = reply;
+    bytes[ip.l4()] = reply;
     bytes[at..at + 2].copy_from_slice(&delta.apply(old).to_be_bytes());
     Ok(())
 }
@@ -37,8 +37,8 @@ pub(super) fn verify(view: &View<'_>, ip: &Ip) -> Result<(), DropReason> {
     let len = usize::from(ip.l4_len());
     let mut sum = checksum::Chained::from(pseudo(ip.family(), &ip.src, &ip.dst, len));
     let bytes = view.bytes();
-    let end = bytes.len().min(ip.l3 + usize::from(ip.len));
-    sum.add(&bytes[ip.l4..end]);
+    let end = bytes.len().min(ip.l3() + usize::from(ip.len));
+    sum.add(&bytes[ip.l4()..end]);
     for tail in view.tails() {
         sum.add(tail);
     }
@@ -48,14 +48,14 @@ pub(super) fn verify(view: &View<'_>, ip: &Ip) -> Result<(), DropReason> {
 fn swap_addresses(bytes: &mut [u8], ip: &Ip) {
     match ip.family() {
         Family::V4 => {
-            if let Ok((header, _)) = ipv4::Ipv4::mut_from_prefix(&mut bytes[ip.l3..]) {
+            if let Ok((header, _)) = ipv4::Ipv4::mut_from_prefix(&mut bytes[ip.l3()..]) {
                 (header.src, header.dst) = (header.dst, header.src);
                 header.ttl = ipv4::DEFAULT_TTL;
             }
-            ipv4::finish_header(&mut bytes[ip.l3..ip.l4]);
+            ipv4::finish_header(&mut bytes[ip.l3()..ip.l4()]);
         }
         Family::V6 => {
-            if let Ok((header, _)) = ipv6::Ipv6::mut_from_prefix(&mut bytes[ip.l3..]) {
+            if let Ok((header, _)) = ipv6::Ipv6::mut_from_prefix(&mut bytes[ip.l3()..]) {
                 (header.src, header.dst) = (header.dst, header.src);
                 header.hop_limit = ipv4::DEFAULT_TTL;
             }

@@ -50,14 +50,14 @@ struct Cut {
 
 impl Cut {
     fn new(ip: &Ip, mtu: u16, capacity: usize) -> Result<Self, DropReason> {
-        let header = ip.l4 - ip.l3;
-        let room = usize::from(mtu).min(capacity - ip.l3);
+        let header = ip.l4() - ip.l3();
+        let room = usize::from(mtu).min(capacity - ip.l3());
         let step = room.saturating_sub(header) / 8 * 8;
         if step == 0 {
             return Err(DropReason::TooBig);
         }
         let payload = usize::from(ip.len) - header;
-        Ok(Self { l3: ip.l3, header, payload, step, pieces: payload.div_ceil(step) })
+        Ok(Self { l3: ip.l3(), header, payload, step, pieces: payload.div_ceil(step) })
     }
 }
 

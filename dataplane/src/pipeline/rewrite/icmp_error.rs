@@ -21,12 +21,12 @@ pub(super) fn answer(view: &mut View<'_>, link: Link, ip: &Ip, refusal: Refusal)
         Family::V4 => (ipv4::LEN, V4_MAX, icmp::PROTO_V4),
         Family::V6 => (ipv6::LEN, ipv6::MIN_MTU, icmp::PROTO_V6),
     };
-    let available = (view.bytes().len() - ip.l3).min(usize::from(ip.len));
+    let available = (view.bytes().len() - ip.l3()).min(usize::from(ip.len));
     let quote = available.min(max - ip_len - icmp::LEN);
     let l4 = eth::LEN + ip_len;
     let payload = icmp::LEN + quote;
     view.set_len(l4 + payload);
-    view.bytes_mut().copy_within(ip.l3..ip.l3 + quote, l4 + icmp::LEN);
+    view.bytes_mut().copy_within(ip.l3()..ip.l3() + quote, l4 + icmp::LEN);
     write_ip_header(view, family, (from, ip.src), proto, payload);
     link.write(view.bytes_mut());
     let bytes = view.bytes_mut();

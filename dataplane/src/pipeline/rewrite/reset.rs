@@ -46,7 +46,7 @@ struct Reset {
 }
 
 fn segment(bytes: &[u8], ip: &Ip) -> Option<Tcp> {
-    Tcp::read_from_prefix(bytes.get(ip.l4..)?).ok().map(|(tcp, _)| tcp)
+    Tcp::read_from_prefix(bytes.get(ip.l4()..)?).ok().map(|(tcp, _)| tcp)
 }
 
 /// Sequence numbers that a segment takes: its payload, and one each for SYN and FIN.
