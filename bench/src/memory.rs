@@ -73,7 +73,7 @@ pub struct Options {
 /// # Errors
 /// When the worker cannot be set up, or a file not be written.
 pub fn run(options: &Options) -> Result<()> {
-    let core = dataplane::worker::default_core();
+    let core = dataplane::worker::last_cores(1).first().copied();
     if let Some(id) = core {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }

@@ -49,6 +49,9 @@ pub struct Frames {
     pub tx: usize,
     /// Waiting for a next hop.
     pub waiting: usize,
+    /// On the way from one worker to another, or home.
+    #[serde(default)]
+    pub between: usize,
     /// Packets that the kernel dropped because an rx ring was full.
     pub rx_ring_full: u64,
     /// Packets that the kernel dropped because a fill ring was empty.
@@ -106,6 +109,15 @@ pub struct Worker {
     pub checksums_finished: u64,
     /// Answers left out because their rate was used up.
     pub answers_limited: u64,
+    /// Packets that other workers handed over to it.
+    #[serde(default)]
+    pub handed_in: u64,
+    /// Packets that it handed over, by worker.
+    #[serde(default)]
+    pub handed_out: Vec<u64>,
+    /// Turns of its loop.
+    #[serde(default)]
+    pub turns: u64,
     /// Turns of its loop that found work.
     pub busy_turns: u64,
     /// Times that it went to sleep.

@@ -111,9 +111,11 @@ pub enum LogFormat {
 /// Settings of the packet workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSettings {
-    /// The core to pin to; `None` for the last that the process may use.
-    pub core: Option<usize>,
-    /// Entries of the flow table.
+    /// How many there are; at least one.
+    pub count: usize,
+    /// The cores to pin them to, one each; empty for the last that the process may use.
+    pub cores: Vec<usize>,
+    /// Entries of the flow tables of all workers together.
     pub flows: u32,
     /// What a worker does when there is no work.
     pub poll: PollMode,
@@ -125,7 +127,14 @@ pub struct WorkerSettings {
 
 impl Default for WorkerSettings {
     fn default() -> Self {
-        Self { core: None, flows: 1 << 20, poll: PollMode::default(), ring: 2_048, frames: 16_384 }
+        Self {
+            count: 1,
+            cores: Vec::new(),
+            flows: 1 << 20,
+            poll: PollMode::default(),
+            ring: 2_048,
+            frames: 16_384,
+        }
     }
 }
 

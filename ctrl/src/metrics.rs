@@ -84,8 +84,21 @@ fn workers(registry: &mut Registry, status: &Status) {
     counters(registry, evicted, of(|w| w.half_open_evicted));
     let limited = ("answers_limited", "Answers of our own left out for their rate");
     counters(registry, limited, of(|w| w.answers_limited));
+    let handed = ("handed_in", "Packets handed over by other workers, which received them");
+    counters(registry, handed, of(|w| w.handed_in));
+    handed_out(registry, status);
     let finished = ("checksums_finished", "Unfinished checksums finished in software");
     counters(registry, finished, of(|w| w.checksums_finished));
+}
+
+fn handed_out(registry: &mut Registry, status: &Status) {
+    let handed = status.workers.iter().enumerate().flat_map(|(from, worker)| {
+        let others = worker.handed_out.iter().enumerate().filter(move |(to, _)| *to != from);
+        others.map(move |(to, packets)| {
+            (vec![("worker", from.to_string()), ("to", to.to_string())], *packets)
+        })
+    });
+    counters(registry, ("handed_out", "Packets handed over to the owners of their flows"), handed);
 }
 
 fn frontends(registry: &mut Registry, services: &[Service]) {

@@ -3,7 +3,7 @@
 
 /// Everything that can happen.
 pub mod event;
-/// Memory, sockets and the worker thread.
+/// Memory, sockets and the worker threads.
 pub mod engine;
 /// From `Desired` and topology to workers, steering and neighbours, in the order that loses
 /// nothing.
@@ -180,8 +180,7 @@ impl Gateway {
         let api = api::Server::bind(&desired.gateway, asker).await?;
         let mut steer = load_steering(&desired, &netlink)?;
         let delay_ns = options.test_delay_ns;
-        let engine =
-            Engine::start(&desired, &compiled, &netlink, &mut steer, hops.asker(), delay_ns)?;
+        let engine = Engine::start(&desired, &compiled, &netlink, &mut steer, &hops, delay_ns)?;
         let mut gateway = Self {
             options: options.clone(),
             config: options.config.clone(),
@@ -242,7 +241,7 @@ impl Gateway {
                 Event::AnnounceDue => self.announce_due(),
                 Event::RemovalDue => self.recompile().await,
                 Event::Query(query) => self.answer(query),
-                Event::WorkerEnded => bail!("the worker has ended; its last words stand above"),
+                Event::WorkerEnded => bail!("a worker has ended; its last words stand above"),
                 Event::Terminate => break,
             }
             self.engine.reap();

@@ -89,6 +89,10 @@ drop_reasons! {
     NeighbourOther = "neighbour_other",
     /// More ARP or NDP questions than we answer in a second.
     NeighbourLimited = "neighbour_limited",
+    /// The way to the worker that owns the flow is full: it cannot keep up.
+    HandoverFull = "handover_full",
+    /// Handed over by a worker whose tables said otherwise, in the moment of a change.
+    HandedOverTwice = "handed_over_twice",
     /// A frame to another station's MAC: a switch floods, or the port is promiscuous.
     OtherHost = "other_host",
 }

@@ -18,6 +18,7 @@ use dataplane::tables::route::HopRef;
 use dataplane::tables::*;
 use dataplane::worker::command::Command;
 use dataplane::worker::idle::{Idle, PollMode};
+use dataplane::worker::peers::{Bell, Peers};
 use dataplane::worker::{Setup, Worker};
 use dataplane::xsk::sim::SimSocket;
 use dataplane::xsk::umem::Layout;
@@ -131,12 +132,14 @@ impl World {
         });
         let (publisher, readers) = publish::channel(tables(shape), 1);
         let (commands, obey): (_, Receiver<Command>) = unbounded();
-        let counters = Arc::new(Counters::new(16_384));
-        let (idle, _waker) = Idle::new(PollMode::Busy, &[]).context("make an epoll instance")?;
+        let counters = Arc::new(Counters::new(16_384, 1));
+        let (idle, waker) = Idle::new(PollMode::Busy, &[]).context("make an epoll instance")?;
+        let mut peers = Peers::introduce(&umem, &[Bell::new(waker)], 64);
         let worker = Worker::new(Setup {
             lanes: lanes.into(),
             umem,
             pool,
+            peers: peers.remove(0),
             tables: readers.into_iter().next().context("one reader")?,
             counters: Arc::clone(&counters),
             commands: obey,

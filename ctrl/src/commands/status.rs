@@ -82,32 +82,54 @@ fn ports(status: &Status) -> String {
 fn workers(status: &Status) -> String {
     let head = [
         ("WORKER", Side::Left),
+        ("CORE", Side::Left),
         ("FLOWS", Side::Right),
         ("OF", Side::Right),
         ("HALF-OPEN", Side::Right),
+        ("HANDED IN", Side::Right),
+        ("HANDED OUT", Side::Right),
         ("BUSY TURNS", Side::Right),
         ("SLEEPS", Side::Right),
     ];
     let mut table = Columns::new(&head);
-    for worker in &status.workers {
+    for (number, worker) in status.workers.iter().enumerate() {
         table.row(vec![
-            worker.core.map_or_else(|| "not pinned".into(), |core| format!("core {core}")),
+            number.to_string(),
+            worker.core.map_or_else(|| "not pinned".into(), |core| core.to_string()),
             worker.flows.to_string(),
             worker.flows_max.to_string(),
             worker.half_open.to_string(),
+            worker.handed_in.to_string(),
+            worker.handed_out.iter().sum::<u64>().to_string(),
             worker.busy_turns.to_string(),
             worker.sleeps.to_string(),
         ]);
     }
-    table.render()
+    format!("{}{}", table.render(), skew(status))
+}
+
+/// A worker with far more flows than the others is slow for its own: clients that all use one source
+/// port do that.
+fn skew(status: &Status) -> String {
+    let flows = || status.workers.iter().map(|worker| worker.flows);
+    let (most, all) = (flows().max().unwrap_or(0), flows().sum::<u64>());
+    if status.workers.len() < 2 || all == 0 {
+        return String::new();
+    }
+    let even = all as f64 / status.workers.len() as f64;
+    format!("skew: the fullest worker has {:.2} x its even share of flows\n", most as f64 / even)
 }
 
 /// Frames that the kernel holds for longer than it needs show as a free pool that shrinks.
 fn frames_line(frames: &Frames) -> String {
     let mut line = format!(
-        "\nframes: {} = {} free + {} to receive + {} to send + {} waiting\n",
+        "\nframes: {} = {} free + {} to receive + {} to send + {} waiting",
         frames.total, frames.pool, frames.rx, frames.tx, frames.waiting
     );
+    if frames.between > 0 {
+        line += &format!(" + {} between workers", frames.between);
+    }
+    line.push('\n');
     if frames.rx_ring_full + frames.fill_ring_empty > 0 {
         line += &format!(
             "lost in the kernel: {} (rx ring full), {} (fill ring empty)\n",
@@ -167,6 +189,7 @@ mod tests {
                 rx: 5,
                 tx: 2,
                 waiting: 1,
+                between: 0,
                 rx_ring_full: 0,
                 fill_ring_empty: 3,
             }),
@@ -185,8 +208,8 @@ configuration gw.toml: the last reading was refused, the one before is in force,
 PORT  MODE          QUEUES  RX           TX
 ens5  native, copy       4  10  2.0 KiB   9  100 B
 
-WORKER  FLOWS    OF  HALF-OPEN  BUSY TURNS  SLEEPS
-core 1      5  1024          0           0       0
+WORKER  CORE  FLOWS    OF  HALF-OPEN  HANDED IN  HANDED OUT  BUSY TURNS  SLEEPS
+0       1         5  1024          0          0           0           0       0
 
 frames: 16 = 8 free + 5 to receive + 2 to send + 1 waiting
 lost in the kernel: 0 (rx ring full), 3 (fill ring empty)

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dataplane::addr::{Addr, L4Port};
+use dataplane::counters::{Counter, Counters, FrontendCounters, PortCounters};
 use dataplane::drop_reason::DropReason;
 use dataplane::tables::{BackendId, BackendState, FrontendId, Maglev, PortId};
 use dataplane::worker::command::{Census, Command, FlowInfo, ListFlows};
 use tokio::sync::oneshot;
 
 use super::Gateway;
-use super::engine::Handle;
+use super::engine::worker::{Handle, WorkerThread};
 use crate::api_types::{self, Flow, Frames, Reload, Service, Status};
 use crate::compile::{FrontendView, ServiceView, shares};
 use crate::memory;
@@ -42,6 +43,9 @@ pub enum Query {
 
 type Names = HashMap<FrontendId, Arc<str>>;
 
+/// One of the counters of a worker.
+type Outcome = fn(&Counters) -> &Counter;
+
 /// By table, which is held so that its address stays its own.
 pub(super) type Shares = HashMap<*const Maglev, (Arc<Maglev>, HashMap<BackendId, f64>)>;
 
@@ -51,9 +55,9 @@ impl Gateway {
     pub(super) fn answer(&mut self, query: Query) {
         match query {
             Query::Status(reply) => {
-                let (status, worker) = (self.status(), self.engine.handle());
+                let (status, workers) = (self.status(), self.engine.handles());
                 tokio::spawn(async move {
-                    let frames = census(&worker).await;
+                    let frames = census(&workers).await;
                     let _ = reply.send(Status { frames, ..status });
                 });
             }
@@ -62,9 +66,9 @@ impl Gateway {
                 let _ = reply.send(self.services());
             }
             Query::Flows { limit, service, reply } => {
-                let (names, worker) = (self.frontend_names(), self.engine.handle());
+                let (names, workers) = (self.frontend_names(), self.engine.handles());
                 tokio::spawn(async move {
-                    let _ = reply.send(flows(&worker, &names, limit, service.as_deref()).await);
+                    let _ = reply.send(flows(&workers, &names, limit, service.as_deref()).await);
                 });
             }
             Query::Metrics(reply) => {
@@ -74,8 +78,9 @@ impl Gateway {
     }
 
     fn status(&self) -> Status {
-        let counters = self.engine.counters();
-        let drops = DropReason::ALL.iter().map(|r| (r.name().to_owned(), counters.drops(*r)));
+        let drops = DropReason::ALL.iter().map(|reason| {
+            (reason.name().to_owned(), self.engine.sum(|counters| counters.drops(*reason)))
+        });
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             gateway: self.desired.gateway.name.clone(),
@@ -85,7 +90,7 @@ impl Gateway {
             config: self.config.display().to_string(),
             last_reload: self.last_reload(),
             ports: self.ports(),
-            workers: vec![self.worker()],
+            workers: self.engine.workers().iter().map(|worker| self.worker(worker)).collect(),
             frames: None,
             drops: drops.collect(),
             verdicts: self.verdicts(),
@@ -106,7 +111,9 @@ impl Gateway {
         let ports = (0..).map(PortId).zip(self.compiled.tables.ports.iter());
         ports
             .map(|(id, port)| {
-                let counters = self.engine.counters().port(id);
+                let sum = |counter: fn(&PortCounters) -> &Counter| {
+                    self.engine.sum(|counters| counter(counters.port(id)).get())
+                };
                 let mode = attached.iter().find(|attached| attached.port_id == id.0);
                 let lanes = self.engine.lanes.iter().filter(|lane| lane.port == id);
                 api_types::Port {
@@ -114,19 +121,19 @@ impl Gateway {
                     mode: mode.map_or_else(String::new, |a| a.mode.name().to_owned()),
                     queues: lanes.clone().count() as u32,
                     zero_copy: lanes.clone().all(|lane| lane.zero_copy),
-                    rx_packets: counters.rx_packets.get(),
-                    rx_bytes: counters.rx_bytes.get(),
-                    tx_packets: counters.tx_packets.get(),
-                    tx_bytes: counters.tx_bytes.get(),
+                    rx_packets: sum(|port| &port.rx_packets),
+                    rx_bytes: sum(|port| &port.rx_bytes),
+                    tx_packets: sum(|port| &port.tx_packets),
+                    tx_bytes: sum(|port| &port.tx_bytes),
                 }
             })
             .collect()
     }
 
-    fn worker(&self) -> api_types::Worker {
-        let counters = self.engine.counters();
+    fn worker(&self, worker: &WorkerThread) -> api_types::Worker {
+        let counters = &worker.counters;
         api_types::Worker {
-            core: self.engine.core,
+            core: worker.core,
             flows: counters.flows.get(),
             flows_max: memory::flow_table(&self.desired.worker).flows as u64,
             half_open: counters.half_open.get(),
@@ -134,6 +141,9 @@ impl Gateway {
             waiting: counters.waiting.get(),
             checksums_finished: counters.checksums_finished.get(),
             answers_limited: counters.answers_limited.get(),
+            handed_in: counters.handed_in.get(),
+            handed_out: counters.handed_out().collect(),
+            turns: counters.turns.get(),
             busy_turns: counters.busy_turns.get(),
             sleeps: counters.sleeps.get(),
             epoch: counters.epoch.get(),
@@ -142,17 +152,17 @@ impl Gateway {
 
     /// What became of packets in the worker, and what the steering program did with them.
     fn verdicts(&self) -> BTreeMap<String, u64> {
-        let counters = self.engine.counters();
-        let mut verdicts: BTreeMap<String, u64> = [
-            ("forwarded", &counters.forwarded),
-            ("replied", &counters.replied),
-            ("refused", &counters.refused),
-            ("originated", &counters.originated),
-            ("originated_lost", &counters.originated_lost),
-        ]
-        .into_iter()
-        .map(|(name, counter)| (name.to_owned(), counter.get()))
-        .collect();
+        let outcomes: [(&str, Outcome); 5] = [
+            ("forwarded", |counters| &counters.forwarded),
+            ("replied", |counters| &counters.replied),
+            ("refused", |counters| &counters.refused),
+            ("originated", |counters| &counters.originated),
+            ("originated_lost", |counters| &counters.originated_lost),
+        ];
+        let mut verdicts: BTreeMap<String, u64> = outcomes
+            .into_iter()
+            .map(|(name, of)| (name.to_owned(), self.engine.sum(|counters| of(counters).get())))
+            .collect();
         match self.steer.verdicts() {
             Ok(steering) => verdicts.extend(
                 steering.into_iter().map(|(name, count)| (format!("steering_{name}"), count)),
@@ -212,9 +222,9 @@ impl Gateway {
         });
         let announce = (0..).map(PortId).zip(tables.ports.iter());
         let announce = announce.filter(|(id, _)| view.announce.contains(*id));
-        let counters = self.engine.counters().frontend(view.id);
-        let count =
-            |which: fn(&dataplane::counters::FrontendCounters) -> u64| counters.map_or(0, which);
+        let count = |which: fn(&FrontendCounters) -> u64| {
+            self.engine.sum(|counters| counters.frontend(view.id).map_or(0, which))
+        };
         Service {
             name: service.name.to_string(),
             vip: view.key.addr.to_ip(),
@@ -234,27 +244,56 @@ impl Gateway {
     }
 }
 
-/// Where every frame is; `None` when the worker does not answer.
-async fn census(worker: &Handle) -> Option<Frames> {
-    let (reply, answer) = oneshot::channel();
-    let reply = move |census| {
-        let _ = reply.send(census);
+/// Where every frame is; `None` when a worker does not answer.
+async fn census(workers: &[Handle]) -> Option<Frames> {
+    let ask = |worker: &Handle| {
+        let (reply, answer) = oneshot::channel();
+        let reply = move |census| {
+            let _ = reply.send(census);
+        };
+        worker.command(Command::TakeCensus(Box::new(reply)));
+        answer
     };
-    worker.command(Command::TakeCensus(Box::new(reply)));
-    let census: Census = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?;
+    let asked: Vec<oneshot::Receiver<Census>> = workers.iter().map(ask).collect();
+    let mut all = Vec::new();
+    for answer in asked {
+        all.push(tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?);
+    }
+    let census: Census = all.into_iter().sum();
     Some(Frames {
         total: census.total,
         pool: census.pool,
         rx: census.rx,
         tx: census.tx,
         waiting: census.waiting,
+        between: census.between,
         rx_ring_full: census.rx_ring_full,
         fill_ring_empty: census.fill_ring_empty,
     })
 }
 
-/// Asks the worker for one part of its table after the other.
-async fn flows(worker: &Handle, names: &Names, limit: usize, service: Option<&str>) -> Vec<Flow> {
+/// The flows of one worker after the other.
+async fn flows(
+    workers: &[Handle],
+    names: &Names,
+    limit: usize,
+    service: Option<&str>,
+) -> Vec<Flow> {
+    let mut found = Vec::new();
+    for worker in workers {
+        let rest = limit - found.len();
+        found.extend(flows_of(worker, names, rest, service).await);
+    }
+    found
+}
+
+/// Asks a worker for one part of its table after the other.
+async fn flows_of(
+    worker: &Handle,
+    names: &Names,
+    limit: usize,
+    service: Option<&str>,
+) -> Vec<Flow> {
     let mut found = Vec::new();
     let mut cursor = Some(0);
     while let Some(from) = cursor.filter(|_| found.len() < limit) {

@@ -1,8 +1,9 @@
 //! Facts to whose it is, from the tables alone: two workers never disagree.
 
+use super::context::Share;
 use super::packet::{Arp, Body, Ip, Packet, Transport, Upper};
 use super::{Ctx, Packets, Subjects};
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Class, Family};
 use crate::drop_reason::DropReason;
 use crate::tables::frontend::FrontendKey;
 use crate::tables::{Frontend, FrontendId, Owned, PortId, SnatAddress, SnatId, Tables};
@@ -23,12 +24,33 @@ pub enum Subject<'a> {
     Reply(&'a Ip, &'a Transport, SnatId, &'a SnatAddress),
     /// To an address of ours, but to no port that is anything to us.
     UnknownPort(&'a Ip, &'a Transport),
+    /// Of a flow that another worker owns.
+    Elsewhere(Class),
 }
 
 /// Says whose each packet of a burst is.
 #[inline]
 pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
-    packets.iter().map(|packet| classify(ctx.tables, ctx.port, packet)).collect()
+    packets
+        .iter()
+        .map(|packet| owned_by(&ctx.share, classify(ctx.tables, ctx.port, packet)?))
+        .collect()
+}
+
+/// Says whether a subject is another worker's: by the port that is the client's, or stands for it
+/// (our source ports are chosen in the class of the client's).
+#[inline]
+fn owned_by<'a>(share: &Share, subject: Subject<'a>) -> Result<Subject<'a>, DropReason> {
+    let port = match subject {
+        Subject::Service(_, transport, ..) => transport.src,
+        Subject::Reply(_, transport, ..) => transport.dst,
+        _ => return Ok(subject),
+    };
+    match share.elsewhere(port) {
+        None => Ok(subject),
+        Some(_) if share.handed => Err(DropReason::HandedOverTwice),
+        Some(owner) => Ok(Subject::Elsewhere(owner)),
+    }
 }
 
 /// Says whose `packet`, received on `port`, is.

@@ -42,6 +42,7 @@ pub fn stage<'a>(
         Subject::Arp(arp) => *plan = Plan::AnswerArp(arp),
         Subject::Solicitation(ip, target) => *plan = Plan::AnswerSolicitation(ip, target),
         Subject::Echo(ip) => *plan = Plan::AnswerEcho(ip),
+        Subject::Elsewhere(_) => unreachable!("it was handed over"),
     }
     permit(ctx, packet, plan)
 }

@@ -20,7 +20,7 @@ pub enum Command {
     Stop,
 }
 
-/// Where the chunks of the UMEM are.
+/// Where the chunks of the UMEM are that one worker holds, or all workers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Census {
     /// All chunks.
@@ -33,6 +33,8 @@ pub struct Census {
     pub tx: usize,
     /// Waiting for a next hop.
     pub waiting: usize,
+    /// On the way from one worker to another, or home.
+    pub between: usize,
     /// Packets that the kernel dropped because an rx ring was full.
     pub rx_ring_full: u64,
     /// Packets that the kernel dropped because a fill ring was empty.
@@ -40,10 +42,26 @@ pub struct Census {
 }
 
 impl Census {
-    /// Whether every chunk is accounted for.
+    /// Whether every chunk is accounted for. With several workers this holds for the sum of them,
+    /// while no packets come: a chunk may be at another worker than where it is at home.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        self.pool + self.rx + self.tx + self.waiting == self.total
+        self.pool + self.rx + self.tx + self.waiting + self.between == self.total
+    }
+}
+
+impl std::iter::Sum for Census {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self {
+            total: a.total + b.total,
+            pool: a.pool + b.pool,
+            rx: a.rx + b.rx,
+            tx: a.tx + b.tx,
+            waiting: a.waiting + b.waiting,
+            between: a.between + b.between,
+            rx_ring_full: a.rx_ring_full + b.rx_ring_full,
+            fill_ring_empty: a.fill_ring_empty + b.fill_ring_empty,
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use portreeve_dataplane::tables::route::HopRef;
 use portreeve_dataplane::tables::*;
 use portreeve_dataplane::worker::command::Command;
 use portreeve_dataplane::worker::idle::{Idle, PollMode};
+use portreeve_dataplane::worker::peers::{Bell, Peers};
 use portreeve_dataplane::worker::{Setup, Turn, Worker};
 use portreeve_dataplane::xsk::Umem;
 use portreeve_dataplane::xsk::sim::SimSocket;
@@ -55,7 +56,7 @@ impl Default for Options {
     }
 }
 
-struct Asked(Sender<(PortId, Addr)>);
+pub struct Asked(pub Sender<(PortId, Addr)>);
 
 impl AskHop for Asked {
     fn ask(&self, port: PortId, addr: Addr) {
@@ -90,12 +91,14 @@ impl World {
         let (publisher, mut readers) = publish::channel(tables(&options), 1);
         let (commands, obey) = unbounded();
         let (ask, asked) = unbounded();
-        let counters = Arc::new(Counters::new(64));
-        let (idle, _waker) = Idle::new(PollMode::Busy, &[]).unwrap();
+        let counters = Arc::new(Counters::new(64, 1));
+        let (idle, waker) = Idle::new(PollMode::Busy, &[]).unwrap();
+        let mut peers = Peers::introduce(&umem, &[Bell::new(waker)], 64);
         let worker = Worker::new(Setup {
             lanes: vec![lane(0), lane(1)],
             umem,
             pool,
+            peers: peers.remove(0),
             tables: readers.remove(0),
             counters: Arc::clone(&counters),
             commands: obey,
@@ -145,7 +148,7 @@ impl World {
     }
 }
 
-fn tables(options: &Options) -> Tables {
+pub fn tables(options: &Options) -> Tables {
     let ports = (0..2).map(|p| Port {
         name: format!("p{p}").into(),
         mac: Mac(PORT_MACS[p]),

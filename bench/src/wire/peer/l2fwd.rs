@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
 use aya::maps::XskMap;
-use dataplane::worker::default_core;
+use dataplane::worker::last_cores;
 use dataplane::xsk::kernel::{BindMode, KernelSocket};
 use dataplane::xsk::registered::{KernelUmem, SetupError};
 use dataplane::xsk::socket::Burst;
@@ -73,7 +73,7 @@ pub fn start(rig: &Rig) -> Result<Box<dyn Peer>> {
     let until = Arc::clone(&over);
     let mut work = Forward { near, far, umem: umem.memory(), pool, macs };
     let thread = std::thread::Builder::new().name(THREAD.into()).spawn(move || {
-        if let Some(id) = default_core() {
+        if let Some(id) = last_cores(1).first().copied() {
             core_affinity::set_for_current(core_affinity::CoreId { id });
         }
         work.run(&until);

@@ -3,7 +3,7 @@ pub const TOP: &[&str] = &["gateway", "worker", "maglev", "snat", "timeouts", "p
 /// Keys of `[gateway]`.
 pub const GATEWAY: &[&str] = &["name", "api", "metrics", "log", "pin_dir"];
 /// Keys of `[worker]`.
-pub const WORKER: &[&str] = &["core", "flows", "poll", "ring", "frames"];
+pub const WORKER: &[&str] = &["count", "cores", "flows", "poll", "ring", "frames"];
 /// Keys of `[maglev]`.
 pub const MAGLEV: &[&str] = &["table_size", "seed"];
 /// Keys of `[snat]`.

@@ -11,6 +11,8 @@ use crate::desired::{
     WorkerSettings, XdpMode,
 };
 
+/// Workers: a class of flows for each must fit into a byte, and few have so many cores to give.
+const WORKERS: std::ops::RangeInclusive<u64> = 1..=64;
 /// Flow table entries that a worker can hold: ids in its indexes are 26 bits wide.
 const FLOWS: std::ops::RangeInclusive<u64> = 1..=1 << 26;
 /// Slots of a ring: less than a burst is no use, more than 32 Ki the kernel refuses.
@@ -41,7 +43,10 @@ pub fn gateway(top: &Section<'_, '_>) -> Gateway {
 pub fn worker(top: &Section<'_, '_>) -> WorkerSettings {
     let mut worker = WorkerSettings::default();
     let Some(section) = top.sub("worker", keys::WORKER) else { return worker };
-    worker.core = section.read("core", |item| item.integer(0..=4_095)).map(|core| core as usize);
+    if let Some(count) = section.read("count", |item| item.integer(WORKERS)) {
+        worker.count = count as usize;
+    }
+    worker.cores = section.read("cores", |item| cores(item, worker.count)).unwrap_or_default();
     let modes = [
         ("adaptive", PollMode::Adaptive),
         ("busy", PollMode::Busy),
@@ -70,6 +75,24 @@ pub fn worker(top: &Section<'_, '_>) -> WorkerSettings {
         }
     }
     worker
+}
+
+/// One core for each worker, each once.
+fn cores(item: &Item<'_, '_>, workers: usize) -> Option<Vec<usize>> {
+    let listed = item.list("[2, 3]")?;
+    let cores: Vec<_> = listed.iter().filter_map(|item| item.integer(0..=4_095)).collect();
+    let twice = (1..cores.len()).find(|at| cores[..*at].contains(&cores[*at]));
+    if let Some(at) = twice {
+        let what = format!("core {} is listed twice", cores[at]);
+        item.wrong(what, "give each worker a core of its own, or none");
+        return None;
+    }
+    if cores.len() != workers {
+        let what = format!("{} cores for {workers} workers", cores.len());
+        item.wrong(what, "list one core for each worker, or leave `cores` out");
+        return None;
+    }
+    Some(cores.into_iter().map(|core| core as usize).collect())
 }
 
 fn ring(item: &Item<'_, '_>) -> Option<u32> {

@@ -190,8 +190,8 @@ fn insert(
         let ports = Range {
             first: *snat.ports.start(),
             last: *snat.ports.end(),
-            classes: ctx.classes,
-            class: ctx.classes.of(transport.src),
+            classes: ctx.share.classes,
+            class: ctx.share.classes.of(transport.src),
         };
         let new = NewFlow {
             key,
