@@ -27,6 +27,8 @@ pub mod appliance;
 pub mod notify;
 /// Many requests by real curl, and who answered.
 pub mod curl;
+/// Many connections that are open at once.
+pub mod converse;
 /// Downloads, conversations and datagrams whose content is checked.
 pub mod traffic;
 /// Frames that no sane host sends.
