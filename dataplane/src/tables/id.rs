@@ -73,8 +73,9 @@ pub type SnatId = Id<super::SnatAddress>;
 /// Names a [`super::Hop`].
 pub type HopId = Id<super::Hop>;
 
-/// Resolves ids: dense storage, each place with the generation of its tenant.
-#[derive(Debug)]
+/// Resolves ids: dense storage, each place with the generation of its tenant. A copy for the next
+/// snapshot is a copy of plain memory when values are.
+#[derive(Debug, Clone)]
 pub struct Slab<T> {
     places: Vec<Option<(Id<T>, T)>>,
 }
@@ -92,6 +93,13 @@ impl<T> Slab<T> {
             self.places.resize_with(id.index() + 1, || None);
         }
         self.places[id.index()] = Some((id, value));
+    }
+
+    /// Empties the place of `id`, unless it has a later tenant.
+    pub fn remove(&mut self, id: Id<T>) {
+        if let Some(place) = self.places.get_mut(id.index()) {
+            place.take_if(|(tenant, _)| *tenant == id);
+        }
     }
 
     /// The value that `id` names; `None` when it is gone.
@@ -141,6 +149,10 @@ mod tests {
         assert_eq!(slab.get(Id::new(4, 1)), None, "past the end");
         slab.insert(new, "new");
         assert_eq!(slab.get(old), None);
+        slab.remove(old);
+        slab.remove(Id::new(9, 0));
         assert_eq!(slab.iter().collect::<Vec<_>>(), [(new, &"new")]);
+        slab.remove(new);
+        assert_eq!(slab.get(new), None);
     }
 }
