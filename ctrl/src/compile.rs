@@ -3,7 +3,8 @@
 //!
 //! Two halves: `plan` finds every problem and touches nothing; `commit` gives out ids and cannot
 //! fail. So a refused configuration leaves no trace. When only the backends of some services
-//! changed, a `change` is planned instead, and `amend` replaces what it touches in the last outcome.
+//! changed, or neighbours, a `change` is planned instead, and `amend` replaces what it touches in
+//! the last outcome.
 
 /// What `plan` hands to `commit`: everything by key, nothing by id.
 mod plan;
@@ -39,7 +40,7 @@ mod bury;
 mod build;
 /// The parts put together.
 mod commit;
-/// What differs when only backends of some services changed.
+/// What differs when only backends of some services changed, or neighbours.
 mod change;
 /// The last outcome with what a change touches replaced.
 mod amend;

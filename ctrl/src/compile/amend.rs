@@ -13,11 +13,14 @@ use super::{Compiled, Compiler, grave, hops};
 impl Compiler {
     /// Does to the last outcome what `commit` would do, as far as `change` and the time touch it.
     /// The order is that of `commit`: what was removed is buried before ids are given out.
-    pub(super) fn amend(&mut self, mut last: Last, change: Change, now: Duration) -> Compiled {
+    pub(super) fn amend(&mut self, mut last: Last, mut change: Change, now: Duration) -> Compiled {
         let age = grave::age(&last.desired.timeouts);
         let over = self.bury_backends(&change, (now, age));
         let left = self.bury_members(&change, !over.is_empty(), (now, age));
-        let moved = last.plan.count(&change);
+        let moved = last.plan.count(&change) || change.neighbours.is_some();
+        if let Some(neighbours) = change.neighbours.take() {
+            last.topology.neighbours = neighbours;
+        }
         if moved {
             self.amend_hops(&last);
         }
@@ -89,7 +92,7 @@ impl Compiler {
         compiled.wanted_neighbours = kept(&compiled.wanted_neighbours, neighbours);
     }
 
-    /// `moved` says that hops changed: what is left of removed backends may go another way now.
+    /// `moved` says that hops may have changed: what is left of removed backends may go another way now.
     fn amend_backends(&mut self, plan: &Plan, change: &Change, over: &[BackendId], moved: bool) {
         let routing = Arc::clone(&self.memo.compiled.tables.routing);
         let mut edits: Vec<(BackendId, Option<Backend>)> =
@@ -166,13 +169,14 @@ fn edit(slab: &mut Arc<Slab<Backend>>, mut edits: Vec<(BackendId, Option<Backend
     if edits.is_empty() {
         return;
     }
-    let slab = Arc::make_mut(slab);
+    let mut next = slab.copied();
     for (id, backend) in edits {
         match backend {
-            Some(backend) => slab.insert(id, backend),
-            None => slab.remove(id),
+            Some(backend) => next.insert(id, backend),
+            None => next.remove(id),
         }
     }
+    *slab = Arc::new(next);
 }
 
 /// The same for frontends, which are compared by pointer.

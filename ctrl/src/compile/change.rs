@@ -12,10 +12,11 @@ use super::uses::Uses;
 use super::{BackendKey, Compiler, Strictness, reach, services};
 use crate::desired::{Desired, Service};
 use crate::problem::Problem;
-use crate::topology::Topology;
+use crate::topology::{Neighbour, Topology};
 
-/// The services that changed since the last success, and the backends that this touches. All
-/// that follows from anything else (ports, VIPs, source addresses, routes) stays as it is.
+/// The services that changed since the last success, and the backends that this touches; or
+/// neighbours, of which only hops know. All that follows from anything else (ports, VIPs, source
+/// addresses, routes) stays as it is.
 #[derive(Debug, Default)]
 pub struct Change {
     pub services: Vec<ServiceChange>,
@@ -24,6 +25,8 @@ pub struct Change {
     /// Keys of touched backends; new ones in the order of the source.
     pub order: Vec<BackendKey>,
     pub sources: Uses<Addr>,
+    /// The neighbours, when they are others.
+    pub neighbours: Option<Vec<Neighbour>>,
 }
 
 /// One service as it is wanted now.
@@ -37,7 +40,7 @@ pub struct ServiceChange {
 }
 
 /// What differs from `last`, when that is no more than backends, weights and table sizes of
-/// services; `None` when everything has to be looked at.
+/// services, or neighbours; `None` when everything has to be looked at.
 pub fn plan(
     compiler: &Compiler,
     last: &Last,
@@ -49,7 +52,12 @@ pub fn plan(
     if !fits || !same_but_services(last, desired, topology) || compiler.addresses_due(last, now) {
         return None;
     }
-    let mut change = Change { sources: last.plan.sources.clone(), ..Change::default() };
+    let others = last.topology.neighbours != topology.neighbours;
+    let mut change = Change {
+        sources: last.plan.sources.clone(),
+        neighbours: others.then(|| topology.neighbours.clone()),
+        ..Change::default()
+    };
     let pairs = last.desired.services.iter().zip(&desired.services);
     for (index, (_, new)) in pairs.enumerate().filter(|(_, (old, new))| !Arc::ptr_eq(old, new)) {
         let service = ServiceChange::new(last, index, new);
@@ -66,7 +74,7 @@ pub fn plan(
     (room && same_sources).then_some(change)
 }
 
-/// What the tables are made of, apart from services: those are compared by pointer.
+/// What the tables are made of, apart from services, which are compared by pointer, and neighbours.
 fn same_but_services(last: &Last, desired: &Desired, topology: &Topology) -> bool {
     let old = &last.desired;
     old.services.len() == desired.services.len()
@@ -74,7 +82,11 @@ fn same_but_services(last: &Last, desired: &Desired, topology: &Topology) -> boo
         && old.snat == desired.snat
         && old.timeouts == desired.timeouts
         && old.ports == desired.ports
-        && last.topology == *topology
+        && same_but_neighbours(&last.topology, topology)
+}
+
+fn same_but_neighbours(old: &Topology, new: &Topology) -> bool {
+    old.links == new.links && old.addresses == new.addresses && old.routes == new.routes
 }
 
 /// Whether two frontends differ in nothing but their backends and table size.

@@ -73,8 +73,7 @@ pub type SnatId = Id<super::SnatAddress>;
 /// Names a [`super::Hop`].
 pub type HopId = Id<super::Hop>;
 
-/// Resolves ids: dense storage, each place with the generation of its tenant. A copy for the next
-/// snapshot is a copy of plain memory when values are.
+/// Resolves ids: dense storage, each place with the generation of its tenant.
 #[derive(Debug, Clone)]
 pub struct Slab<T> {
     places: Vec<Option<(Id<T>, T)>>,
@@ -115,6 +114,18 @@ impl<T> Slab<T> {
     /// Every id with its value, by index.
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         self.places.iter().flatten().map(|(id, value)| (*id, value))
+    }
+}
+
+impl<T: Copy> Slab<T> {
+    /// A copy for the next snapshot.
+    #[must_use]
+    #[expect(
+        clippy::iter_cloned_collect,
+        reason = "copies plain memory; `to_vec` looks at each place, since `Id` is not derived"
+    )]
+    pub fn copied(&self) -> Self {
+        Self { places: self.places.iter().copied().collect() }
     }
 }
 

@@ -94,7 +94,7 @@ proptest! {
 }
 
 #[test]
-fn backends_weights_sizes_and_time_are_amended_and_all_else_is_made_anew() {
+fn backends_weights_sizes_neighbours_and_time_are_amended_and_all_else_is_made_anew() {
     let amended = [
         Edit::Add { service: 0, backend: 3, weight: 100 },
         Edit::Add { service: 1, backend: 9, weight: 0 },
@@ -103,6 +103,7 @@ fn backends_weights_sizes_and_time_are_amended_and_all_else_is_made_anew() {
         Edit::Size { service: 2, size: 251 },
         Edit::Wait { seconds: 5_000 },
         Edit::Wait { seconds: 5_000 },
+        Edit::Neighbour { backend: 0 },
         Edit::Nothing,
     ];
     let anew = [
@@ -110,7 +111,6 @@ fn backends_weights_sizes_and_time_are_amended_and_all_else_is_made_anew() {
         Edit::Rename { service: 1 },
         Edit::Sources { service: 2 },
         Edit::Mtu { link: 1 },
-        Edit::Neighbour { backend: 0 },
         Edit::Route { subnet: 1 },
         Edit::Forget,
     ];

@@ -97,7 +97,7 @@ pub fn edits() -> impl Strategy<Value = Edit> {
         1 => any_service().prop_map(|service| Edit::RemoveService { service }),
         1 => (0_usize..2).prop_map(|link| Edit::Mtu { link }),
         1 => (0_usize..2).prop_map(|link| Edit::Down { link }),
-        1 => any_backend().prop_map(|backend| Edit::Neighbour { backend }),
+        4 => any_backend().prop_map(|backend| Edit::Neighbour { backend }),
         1 => (0_usize..7).prop_map(|subnet| Edit::Route { subnet }),
         1 => Just(Edit::Forget),
     ]
