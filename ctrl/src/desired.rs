@@ -1,6 +1,7 @@
 //! What the operator wants, as pure data: the same whether it came from a TOML file or from a
 //! Kubernetes API. Pieces that a message can point at carry the place where they were written.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, RangeInclusive};
 use std::path::PathBuf;
@@ -69,6 +70,20 @@ pub struct Desired {
     pub ports: Vec<PortSettings>,
     /// Services. Shared, so that a source that kept one unchanged can say so by pointer.
     pub services: Vec<Arc<Service>>,
+}
+
+impl Desired {
+    /// Takes services that `held` has too from there, so that one sees by pointer that they are the
+    /// same.
+    pub fn keep_services(&mut self, held: &Self) {
+        let held = held.services.iter().map(|service| (&service.name.value, service));
+        let held: HashMap<_, _> = held.collect();
+        for service in &mut self.services {
+            if let Some(same) = held.get(&service.name.value).filter(|held| **held == service) {
+                *service = Arc::clone(same);
+            }
+        }
+    }
 }
 
 /// Settings of the process.

@@ -18,6 +18,7 @@ pub mod reload;
 pub mod queries;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -143,7 +144,8 @@ pub struct Gateway {
     compiler: Compiler,
     compiled: Compiled,
     /// What the steering maps hold; `None` while that is not known.
-    steered: Option<Steering>,
+    steered: Option<Arc<Steering>>,
+    in_step: apply::InStep,
     /// What was last said about a host that changed.
     host_troubles: String,
     /// Shares of backends in the tables that somebody asked for.
@@ -189,6 +191,7 @@ impl Gateway {
             compiler,
             compiled: Compiled::default(),
             steered: None,
+            in_step: apply::InStep::default(),
             host_troubles: String::new(),
             shares: queries::Shares::default(),
             engine,

@@ -95,7 +95,7 @@ fn no_hop(tables: &mut portreeve_dataplane::tables::Tables) {
             addr: backend.addr,
             mtu: 1500,
         };
-        (id, Backend { hop, ..backend.clone() })
+        (id, Backend { hop, ..*backend })
     };
     tables.backends = Arc::new(tables.backends.iter().map(strip).collect::<Slab<_>>());
     tables.routing = Arc::new(Routing::default());
@@ -104,7 +104,7 @@ fn no_hop(tables: &mut portreeve_dataplane::tables::Tables) {
 fn no_route(tables: &mut portreeve_dataplane::tables::Tables) {
     let strip = |(id, backend): (BackendId, &Backend)| {
         let hop = portreeve_dataplane::tables::route::HopRef::Unreachable;
-        (id, Backend { hop, ..backend.clone() })
+        (id, Backend { hop, ..*backend })
     };
     tables.backends = Arc::new(tables.backends.iter().map(strip).collect::<Slab<_>>());
 }

@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use dataplane::addr::{Addr, Proto};
 use dataplane::tables::registry::Registry;
 use dataplane::tables::{Owned, PortId, PortMask, SnatAddress, Vip};
 
 use super::SnatKey;
-use super::plan::{FrontendPlan, Plan};
+use super::plan::{FrontendPlan, Plan, PortPlan};
 use crate::steering::{PortRange, Share, Steering};
 use crate::topology::Topology;
 
@@ -17,7 +18,7 @@ pub fn addresses<'v>(
     snat_ids: &Registry<SnatKey, SnatAddress>,
 ) -> BTreeMap<Addr, Owned> {
     let mut owned: BTreeMap<Addr, Owned> = BTreeMap::new();
-    for FrontendPlan { key, announce, .. } in &plan.frontends {
+    for FrontendPlan { key, announce, .. } in plan.frontends.iter().flatten() {
         let entry = owned.entry(key.addr).or_default();
         let before = entry.vip.map_or(PortMask::NONE, |vip| vip.announce);
         let announce = PortMask(before.0 | announce.0);
@@ -58,21 +59,22 @@ fn ranges(source: &SnatAddress) -> Share {
 }
 
 /// Addresses that are announced somewhere, with the ports.
-pub fn announce(owned: &BTreeMap<Addr, Owned>) -> Vec<(Addr, PortMask)> {
+pub fn announce(owned: &BTreeMap<Addr, Owned>) -> Arc<[(Addr, PortMask)]> {
     let announced = owned.iter().filter(|(_, owned)| owned.announce != PortMask::NONE);
     announced.map(|(addr, owned)| (*addr, owned.announce)).collect()
 }
 
-/// Solicited-node groups of the announced IPv6 addresses: ff02::1:ff00:0/104 and the last 24
-/// bits of the address (RFC 4291 section 2.7.1).
-pub fn groups(announce: &[(Addr, PortMask)], ports: u8) -> Vec<(PortId, Ipv6Addr)> {
+/// Solicited-node groups of the announced IPv6 addresses, with the interface of each: ff02::1:ff00:0/104
+/// and the last 24 bits of the address (RFC 4291 section 2.7.1).
+pub fn groups(announce: &[(Addr, PortMask)], ports: &PortPlan) -> Arc<[(u32, Ipv6Addr)]> {
     let mut groups = BTreeSet::new();
     for (addr, mask) in announce {
         let IpAddr::V6(ip) = addr.to_ip() else { continue };
         let [.., a, b, c] = ip.octets();
         let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]);
-        let members = (0..ports).map(PortId).filter(|port| mask.contains(*port));
-        groups.extend(members.map(|port| (port, group)));
+        let members = (0..).map(PortId).zip(&ports.ifindex);
+        let announced = members.filter(|(port, ifindex)| mask.contains(*port) && **ifindex != 0);
+        groups.extend(announced.map(|(_, ifindex)| (*ifindex, group)));
     }
     groups.into_iter().collect()
 }

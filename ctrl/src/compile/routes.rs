@@ -25,6 +25,17 @@ impl Lookup {
     pub fn route(&self, dest: Addr) -> Option<Route> {
         self.routing.route(dest)
     }
+
+    /// The next hop towards `dest`.
+    pub fn hop(&self, dest: Addr) -> Option<(PortId, Addr)> {
+        let Route { port, gateway, .. } = self.route(dest)?;
+        Some((port?, gateway.unwrap_or(dest)))
+    }
+
+    /// The routers of all routes.
+    pub fn routers(&self) -> impl Iterator<Item = (PortId, Addr)> {
+        self.routes.iter().filter_map(|(_, route)| Some((route.port?, route.gateway?)))
+    }
 }
 
 /// The kernel's routes as ours, one for each prefix, in the order of prefixes.

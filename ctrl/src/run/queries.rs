@@ -180,18 +180,15 @@ impl Gateway {
     }
 
     /// Works out the shares of tables that were not asked for before: each is walked once in its
-    /// life.
+    /// life. Lets go of tables that nobody else holds: not with every change, since there may be
+    /// many of both.
     fn learn_shares(&mut self) {
+        self.shares.retain(|_, (maglev, _)| Arc::strong_count(maglev) > 1);
         for (_, frontend) in self.compiled.tables.frontends.iter() {
             let Some(maglev) = &frontend.maglev else { continue };
             let entry = self.shares.entry(Arc::as_ptr(maglev));
             entry.or_insert_with(|| (Arc::clone(maglev), shares(maglev)));
         }
-    }
-
-    /// Lets go of tables that nobody else holds.
-    pub(super) fn forget_shares(&mut self) {
-        self.shares.retain(|_, (maglev, _)| Arc::strong_count(maglev) > 1);
     }
 
     /// Every (VIP, port) of every service, with the shares that are known.

@@ -98,7 +98,7 @@ impl Gateway {
         let file = self.config.display().to_string();
         let told = |problems: &[Problem]| problem::render_all(problems, Some(&text));
         let loaded = source::toml::load(&file, &text).map_err(|problems| told(&problems))?;
-        let desired = self.options.override_in(loaded.desired);
+        let mut desired = self.options.override_in(loaded.desired);
         // What is not wholly in force is put there, whether the wishes are new or not.
         if desired == self.desired && self.steered.is_some() {
             tracing::info!("configuration read again: nothing changed");
@@ -116,6 +116,8 @@ impl Gateway {
         trial
             .and_then(|compiled| super::refuse_conflicts(&desired, &compiled))
             .map_err(|problems| told(&problems))?;
+        // Only now: what was wrong has been told with its new place.
+        desired.keep_services(&self.desired);
         let uptime = self.uptime();
         let compiled = self
             .compiler

@@ -14,7 +14,7 @@ pub enum BackendState {
 }
 
 /// Where packets end up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backend {
     /// Its address.
     pub addr: Addr,

@@ -35,7 +35,7 @@ pub enum Mode {
 }
 
 /// One (VIP, port, protocol) and how it is balanced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Frontend {
     /// What clients connect to.
     pub key: FrontendKey,
@@ -54,7 +54,7 @@ pub struct Frontend {
 }
 
 /// All frontends, by key and by id.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Frontends {
     by_key: HashMap<FrontendKey, FrontendId, FixedState>,
     by_id: Slab<Arc<Frontend>>,
@@ -80,6 +80,12 @@ impl Frontends {
     #[must_use]
     pub fn share(&self, id: FrontendId) -> Option<Arc<Frontend>> {
         self.by_id.get(Self::arc_id(id)).cloned()
+    }
+
+    /// Puts `frontend` in the place of `id`, whose key it has.
+    pub fn replace(&mut self, id: FrontendId, frontend: Arc<Frontend>) {
+        debug_assert_eq!(self.by_key.get(&frontend.key), Some(&id), "another key");
+        self.by_id.insert(Self::arc_id(id), frontend);
     }
 
     /// Every frontend with its id, by index.
