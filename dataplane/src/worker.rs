@@ -25,7 +25,7 @@ use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
 use crate::pipeline::{Ctx, Memory, run_burst};
 use crate::tables::publish::Reader;
-use crate::tables::{Hop, Tables};
+use crate::tables::{Hop, PortId, Tables};
 use crate::time::{Clock, Tick, spin};
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Pool, Socket, Umem};
@@ -84,6 +84,8 @@ pub struct Worker<S> {
     extra: ArrayVec<(Frame, Hop), EXTRA_MAX>,
     /// Away only while it is run.
     burst: Option<Box<Burst>>,
+    /// What each other worker handed over, and the port that it came in through.
+    handed: Vec<(Option<PortId>, Burst)>,
     ident: u16,
     clock: Clock,
     seen_epoch: u64,
@@ -120,6 +122,7 @@ impl<S: Socket> Worker<S> {
     pub fn new(setup: Setup<S>) -> Self {
         let clock = Clock::start();
         let now = clock.now();
+        let handed = (0..setup.peers.inlets()).map(|_| (None, Burst::new())).collect();
         let mut worker = Self {
             ways: Ways::new(&setup.lanes),
             lanes: setup.lanes,
@@ -136,6 +139,7 @@ impl<S: Socket> Worker<S> {
             limiters: Limiters::new(now),
             extra: ArrayVec::new(),
             burst: Some(Box::default()),
+            handed,
             ident: 0,
             clock,
             seen_epoch: 0,
@@ -192,13 +196,12 @@ impl<S: Socket> Worker<S> {
             }
         }
         self.pool.welcome();
-        for inlet in 0..self.peers.inlets() {
-            busy |= self.serve_handed(inlet, now);
-        }
+        self.take_handed();
         for lane in 0..self.lanes.len() {
             busy |= self.serve(lane, now);
         }
         self.peers.publish();
+        busy |= self.serve_handed(now);
         self.retry_waiting(now);
         let unsent = self.flush();
         let peers = &self.peers;
@@ -238,18 +241,27 @@ impl<S: Socket> Worker<S> {
         }
     }
 
-    /// Takes a burst that another worker handed over and runs it as if it had come in here, through
-    /// the same port. Returns whether there was one.
-    fn serve_handed(&mut self, inlet: usize, now: Tick) -> bool {
-        let Some(mut burst) = self.burst.take() else { return false };
-        let port = self.peers.take(inlet, &mut burst);
-        if let Some(port) = port {
+    /// Takes a burst from each other worker. Their bytes are on the way while our own lanes are served.
+    fn take_handed(&mut self) {
+        for (inlet, (port, burst)) in self.handed.iter_mut().enumerate() {
+            *port = self.peers.take(inlet, &self.umem, burst);
+        }
+    }
+
+    /// Runs what other workers handed over as if it had come in here, through the same port. Returns
+    /// whether there was something.
+    fn serve_handed(&mut self, now: Tick) -> bool {
+        let mut busy = false;
+        let mut handed = std::mem::take(&mut self.handed);
+        for (port, burst) in &mut handed {
+            let Some(port) = port.take() else { continue };
             // Every worker has a queue of every port.
             let lane = self.lanes.iter().position(|lane| lane.port == port).unwrap_or_default();
-            self.run_burst(lane, now, true, &mut burst);
+            self.run_burst(lane, now, true, burst);
+            busy = true;
         }
-        self.burst = Some(burst);
-        port.is_some()
+        self.handed = handed;
+        busy
     }
 
     fn run_burst(&mut self, lane: usize, now: Tick, handed: bool, burst: &mut Burst) {

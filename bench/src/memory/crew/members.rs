@@ -36,6 +36,7 @@ pub struct Crew {
 struct Member {
     number: usize,
     worker: Worker<SimSocket>,
+    counters: Arc<Counters>,
     templates: Vec<Template>,
     /// Its own flows, and those of the others.
     flows: [Vec<u32>; 2],
@@ -90,6 +91,7 @@ impl Crew {
             crew.members.push(Member {
                 number,
                 worker,
+                counters: Arc::clone(&counters),
                 templates: templates(Family::V4, shape, SMALL)?,
                 flows: [own, others],
                 random: Random::new(7 + number as u64),
@@ -104,17 +106,17 @@ impl Crew {
     /// Nanoseconds for each packet of all workers together.
     pub fn round(&mut self, arrival: Arrival) -> Result<f64> {
         let count = self.members.len();
-        let counters = &self.counters;
         let start = Start::new(count);
-        let before = forwarded(counters);
         let spent = start.together(self.members.iter_mut().collect(), |member, start| {
             let mut spent = Vec::with_capacity(BATCHES);
-            for batch in 1..=BATCHES {
+            for _ in 0..BATCHES {
                 (0..BATCH).for_each(|n| member.inject(arrival, n));
-                let all = before + (batch * BATCH * count) as u64;
+                // As many as come in at each worker are each worker's, so that nobody has to look at
+                // what the other has counted: its counters would move from core to core.
+                let (goal, over) = (member.forwarded() + BATCH as u64, member.handed(arrival));
                 start.wait();
                 let begun = now();
-                while forwarded(counters) < all {
+                while member.forwarded() < goal || member.handed_out() < over {
                     member.worker.turn();
                 }
                 spent.push(begun.elapsed().as_nanos() as f64);
@@ -136,9 +138,11 @@ impl Crew {
         let start = Start::new(self.members.len());
         start.together(self.members.iter_mut().collect(), |member, start| {
             start.wait();
-            let mut sent = 0;
+            let mut sent = before;
             while forwarded(counters) < all {
-                while member.number == 0 && sent < packets && member.try_inject(Arrival::Other) {
+                // No more at once than the way holds: what is lost would not be handed over.
+                let most = all.min(forwarded(counters) + BATCH as u64);
+                while member.number == 0 && sent < most && member.try_inject(Arrival::Other) {
                     sent += 1;
                 }
                 member.worker.turn();
@@ -173,6 +177,20 @@ impl Member {
         let (count, wanted) = (self.worker.flows().len(), self.flows[0].len());
         ensure!(count == wanted, "{count} of {wanted} flows came to be");
         Ok(())
+    }
+
+    fn forwarded(&self) -> u64 {
+        self.counters.forwarded.get()
+    }
+
+    fn handed_out(&self) -> u64 {
+        self.counters.handed_out().sum()
+    }
+
+    /// What it will have handed over when it has read another batch.
+    fn handed(&self, arrival: Arrival) -> u64 {
+        let share = if arrival == Arrival::Half { BATCH as u64 / 2 } else { 0 };
+        self.handed_out() + share
     }
 
     fn inject(&mut self, arrival: Arrival, n: usize) {
