@@ -31,10 +31,11 @@ pub enum Subject<'a> {
 /// Says whose each packet of a burst is.
 #[inline]
 pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
-    packets
-        .iter()
-        .map(|packet| owned_by(&ctx.share, classify(ctx.tables, ctx.port, packet)?))
-        .collect()
+    let subjects = packets.iter().map(|packet| classify(ctx.tables, ctx.port, packet));
+    if ctx.share.classes.is_one() {
+        return subjects.collect();
+    }
+    subjects.map(|subject| owned_by(&ctx.share, subject?)).collect()
 }
 
 /// Says whether a subject is another worker's: by the port that is the client's, or stands for it
