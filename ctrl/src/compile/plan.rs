@@ -9,6 +9,7 @@ use super::linux::LinuxOwned;
 use super::routes::Lookup;
 use super::{BackendKey, Compiler, Strictness, TOMBSTONES_MAX, ports, reach, services, snat};
 use crate::desired::Desired;
+use crate::desired::apart::Apart;
 use crate::problem::Problem;
 use crate::topology::Topology;
 
@@ -24,6 +25,8 @@ pub struct Plan {
     /// Their keys in the order of the source.
     pub backend_order: Vec<BackendKey>,
     pub frontends: Vec<FrontendPlan>,
+    /// Addresses that are apart from the rule.
+    pub apart: Arc<Apart>,
     pub warnings: Vec<Problem>,
 }
 
@@ -131,6 +134,7 @@ pub fn plan(
         backends: services.backends,
         backend_order: services.order,
         frontends: services.frontends,
+        apart: Arc::clone(&desired.apart),
         warnings,
     })
 }

@@ -36,7 +36,7 @@ pub fn plan(
             let vip = Addr::from(vip.value);
             let source = snat::named(desired, service, vip.family());
             for port in &service.ports {
-                let members = members::of_frontend(service, vip.family(), port);
+                let members = members::of_vip(desired, service, vip, port);
                 services.frontends.push(FrontendPlan {
                     key: FrontendKey { addr: vip, port: port.port.value, proto: port.proto },
                     service: index,

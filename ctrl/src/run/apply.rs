@@ -20,8 +20,8 @@ impl Gateway {
     /// The same wishes on what the host looks like now, or with what was removed gone for good.
     pub(super) async fn recompile(&mut self) {
         let uptime = self.uptime();
-        let failure = match self.compiler.recompile(&self.desired, self.netlink.topology(), uptime)
-        {
+        let effective = self.standing.lay_over(&self.desired, uptime);
+        let failure = match self.compiler.recompile(&effective, self.netlink.topology(), uptime) {
             Ok(compiled) => {
                 let warnings = problem::render_all(&compiled.warnings, None);
                 match self.take_over(compiled).await {
@@ -150,7 +150,7 @@ impl Gateway {
     }
 }
 
-fn pairs(compiled: &Compiled) -> impl Iterator<Item = (Addr, PortId)> + '_ {
+pub(super) fn pairs(compiled: &Compiled) -> impl Iterator<Item = (Addr, PortId)> + '_ {
     let ports = compiled.tables.ports.len() as u8;
     compiled.announce.iter().flat_map(move |(addr, mask)| {
         (0..ports).map(PortId).filter(|port| mask.contains(*port)).map(|port| (*addr, port))
