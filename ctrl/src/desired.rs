@@ -1,11 +1,17 @@
 //! What the operator wants, as pure data: the same whether it came from a TOML file or from a
 //! Kubernetes API. Pieces that a message can point at carry the place where they were written.
 
+/// Health checks of a service.
+pub mod health;
+/// Addresses that are apart from the rule for a while.
+pub mod apart;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataplane::addr::{L4Port, Proto};
 use dataplane::tables::Timeouts;
@@ -13,6 +19,8 @@ use dataplane::tables::flow_hash::HashSeeds;
 use dataplane::tables::frontend::Mode;
 
 use crate::problem::Place;
+use apart::Apart;
+use health::HealthCheck;
 
 /// A value with the place where it was written. Two are equal when their values are: moving a
 /// line in a file changes nothing.
@@ -70,6 +78,8 @@ pub struct Desired {
     pub ports: Vec<PortSettings>,
     /// Services. Shared, so that a source that kept one unchanged can say so by pointer.
     pub services: Vec<Arc<Service>>,
+    /// Addresses that are apart from the rule now. No source says this: the overlay adds it.
+    pub apart: Arc<Apart>,
 }
 
 impl Desired {
@@ -99,6 +109,10 @@ pub struct Gateway {
     pub log: LogFormat,
     /// Directory on a bpffs where the steering program is pinned.
     pub pin_dir: PathBuf,
+    /// Whether VIPs are announced from the start on.
+    pub vips_at_start: VipsAtStart,
+    /// How long a released address is still forwarded.
+    pub linger: Duration,
 }
 
 impl Default for Gateway {
@@ -109,8 +123,20 @@ impl Default for Gateway {
             metrics: None,
             log: LogFormat::default(),
             pin_dir: "/sys/fs/bpf/portreeve".into(),
+            vips_at_start: VipsAtStart::default(),
+            linger: Duration::from_secs(10),
         }
     }
+}
+
+/// Whether VIPs are announced from the start on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VipsAtStart {
+    /// They are.
+    #[default]
+    Held,
+    /// Not before somebody says so: another program decides which gateway has them.
+    Released,
 }
 
 /// How logs are written.
@@ -254,6 +280,8 @@ pub struct Service {
     pub backends: Vec<BackendSettings>,
     /// Table size; `None` for the default.
     pub table_size: Option<Located<TableSize>>,
+    /// How its backends are checked; `None` when they are not.
+    pub health: Option<Arc<HealthCheck>>,
 }
 
 /// On which ports ARP and NDP are answered.

@@ -16,6 +16,12 @@ pub mod hops;
 pub mod reload;
 /// Questions of the admin API.
 pub mod queries;
+/// Orders of the admin API.
+pub mod orders;
+/// What was said and found out at run time.
+pub mod standing;
+/// The backends of a service, for people.
+mod backends;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -141,6 +147,8 @@ pub struct Gateway {
     began: Instant,
     start_ms: u64,
     desired: Desired,
+    /// Laid over `desired` before it is compiled.
+    standing: standing::Standing,
     compiler: Compiler,
     compiled: Compiled,
     /// What the steering maps hold; `None` while that is not known.
@@ -171,8 +179,10 @@ impl Gateway {
     ) -> Result<Self> {
         let netlink = Netlink::connect().await.context("connect to the kernel's netlink")?;
         let mut compiler = Compiler::new();
+        let mut standing = standing::Standing::start(&desired)?;
+        let effective = standing.lay_over(&desired, began.elapsed());
         let compiled = compiler
-            .compile(&desired, netlink.topology(), began.elapsed())
+            .compile(&effective, netlink.topology(), began.elapsed())
             .map_err(|problems| refused(&problems, Some(&text)))?;
         refuse_conflicts(&desired, &compiled)
             .map_err(|problems| refused(&problems, Some(&text)))?;
@@ -188,6 +198,7 @@ impl Gateway {
             config: options.config.clone(),
             began,
             start_ms: 0,
+            standing,
             compiler,
             compiled: Compiled::default(),
             steered: None,
@@ -225,6 +236,7 @@ impl Gateway {
     async fn serve(&mut self, mut outside: Outside) -> Result<()> {
         let mut refresh = tokio::time::interval(hops::REFRESH);
         loop {
+            let recompile = self.next_deadline();
             let sources = Sources {
                 netlink: &mut self.netlink,
                 outside: &mut outside,
@@ -233,7 +245,8 @@ impl Gateway {
                 ended: self.engine.ended(),
                 hops: &self.hops,
                 announcements: &self.announcements,
-                recompile: self.compiled.next_deadline,
+                recompile,
+                health: self.standing.book(),
                 began: self.began,
             };
             match sources.next().await? {
@@ -242,8 +255,8 @@ impl Gateway {
                 Event::HopsAsked => self.resolve_hops().await,
                 Event::RefreshHops => self.refresh_hops().await,
                 Event::AnnounceDue => self.announce_due(),
-                Event::RemovalDue => self.recompile().await,
-                Event::Query(query) => self.answer(query),
+                Event::RemovalDue | Event::HealthChanged => self.recompile().await,
+                Event::Query(query) => self.answer(query).await,
                 Event::WorkerEnded => bail!("a worker has ended; its last words stand above"),
                 Event::Terminate => break,
             }
@@ -267,6 +280,12 @@ impl Gateway {
         if let Err(error) = self.notifier.tell(state, &format!("{services} services")) {
             tracing::warn!("{error:#}");
         }
+    }
+
+    /// When to compile again even if nothing happens.
+    fn next_deadline(&self) -> Option<Duration> {
+        let ours = self.standing.next_deadline(self.uptime());
+        ours.into_iter().chain(self.compiled.next_deadline).min()
     }
 
     /// Time since the start, as the compiler counts it.

@@ -82,6 +82,7 @@ fn same_but_services(last: &Last, desired: &Desired, topology: &Topology) -> boo
         && old.snat == desired.snat
         && old.timeouts == desired.timeouts
         && old.ports == desired.ports
+        && old.apart == desired.apart
         && same_but_neighbours(&last.topology, topology)
 }
 
@@ -92,7 +93,10 @@ fn same_but_neighbours(old: &Topology, new: &Topology) -> bool {
 /// Whether two frontends differ in nothing but their backends and table size.
 fn alike(old: &[FrontendPlan], new: &[FrontendPlan]) -> bool {
     let same = |(old, new): (&FrontendPlan, &FrontendPlan)| {
-        old.key == new.key && old.announce == new.announce && old.snat == new.snat
+        old.key == new.key
+            && old.mode == new.mode
+            && old.announce == new.announce
+            && old.snat == new.snat
     };
     old.len() == new.len() && old.iter().zip(new).all(same)
 }

@@ -8,6 +8,7 @@ use dataplane::tables::{Owned, PortId, PortMask, SnatAddress, Vip};
 
 use super::SnatKey;
 use super::plan::{FrontendPlan, Plan, PortPlan};
+use crate::desired::apart::Apart;
 use crate::steering::{PortRange, Share, Steering};
 use crate::topology::Topology;
 
@@ -36,7 +37,17 @@ pub fn addresses<'v>(
             entry.announce = plan.ports.all();
         }
     }
+    silence(&mut owned, &plan.apart);
     owned
+}
+
+/// Whoever asks for an address that was released gets no answer from us.
+fn silence(owned: &mut BTreeMap<Addr, Owned>, apart: &Apart) {
+    for (addr, _) in apart.iter().filter(|(_, state)| !state.announced) {
+        let Some(entry) = owned.get_mut(addr) else { continue };
+        entry.announce = PortMask::NONE;
+        entry.vip = entry.vip.map(|vip| Vip { announce: PortMask::NONE, ..vip });
+    }
 }
 
 /// What the steering program shall take: VIPs and our own SNAT addresses wholly, those that
@@ -46,9 +57,11 @@ pub fn steering(owned: &BTreeMap<Addr, Owned>, plan: &Plan, topology: &Topology)
         let source = plan.snat.get(addr).filter(|source| source.shared && owned.vip.is_none());
         source.map_or(Share::Whole, ranges)
     };
+    let let_go = |addr: &Addr| plan.apart.get(addr).is_some_and(|state| !state.steered);
+    let taken = owned.iter().filter(|(addr, _)| !let_go(addr));
     let global = topology.addresses.iter().filter(|held| held.global);
     Steering {
-        addresses: owned.iter().map(|(addr, owned)| (*addr, share(addr, owned))).collect(),
+        addresses: taken.map(|(addr, owned)| (*addr, share(addr, owned))).collect(),
         host: global.map(|held| Addr::from(held.net.addr())).collect(),
     }
 }

@@ -13,6 +13,7 @@ use super::{
     BackendKey, Compiler, Strictness, TOMBSTONES_MAX, backends, ports, reach, services, snat,
 };
 use crate::desired::Desired;
+use crate::desired::apart::Apart;
 use crate::problem::Problem;
 use crate::topology::Topology;
 
@@ -31,6 +32,8 @@ pub struct Plan {
     pub backends: Backends,
     /// By service.
     pub frontends: Vec<Vec<FrontendPlan>>,
+    /// Addresses that are apart from the rule.
+    pub apart: Arc<Apart>,
     pub troubles: Troubles,
 }
 
@@ -162,6 +165,7 @@ pub fn plan(
         hops: backends.hops(lookup),
         backends,
         frontends,
+        apart: Arc::clone(&desired.apart),
         troubles,
     })
 }

@@ -16,7 +16,7 @@ pub fn frontends(desired: &Desired, service: &Service, ports: &PortPlan) -> Vec<
         let vip = Addr::from(vip.value);
         let snat = snat::named(desired, service, vip.family());
         for port in &service.ports {
-            let members = members::of_frontend(service, vip.family(), port);
+            let members = members::of_vip(desired, service, vip, port);
             frontends.push(FrontendPlan {
                 key: FrontendKey { addr: vip, port: port.port.value, proto: port.proto },
                 mode: service.mode,

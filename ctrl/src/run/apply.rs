@@ -31,8 +31,8 @@ impl Gateway {
         // The kernel forgets entries of a link that loses its carrier.
         self.in_step.neighbours = None;
         let uptime = self.uptime();
-        let failure = match self.compiler.recompile(&self.desired, self.netlink.topology(), uptime)
-        {
+        let effective = self.standing.lay_over(&self.desired, uptime);
+        let failure = match self.compiler.recompile(&effective, self.netlink.topology(), uptime) {
             Ok(compiled) => {
                 let warnings = problem::render_all(&compiled.warnings, None);
                 match self.take_over(compiled).await {
@@ -168,7 +168,7 @@ impl Gateway {
     }
 }
 
-fn pairs(compiled: &Compiled) -> impl Iterator<Item = (Addr, PortId)> + '_ {
+pub(super) fn pairs(compiled: &Compiled) -> impl Iterator<Item = (Addr, PortId)> + '_ {
     let ports = compiled.tables.ports.len() as u8;
     compiled.announce.iter().flat_map(move |(addr, mask)| {
         (0..ports).map(PortId).filter(|port| mask.contains(*port)).map(|port| (*addr, port))

@@ -9,6 +9,7 @@ use tokio::time::{Interval, sleep_until};
 use super::announce::Announcements;
 use super::hops::HopRequests;
 use super::queries::Query;
+use crate::health::book::Book;
 use crate::netlink::Netlink;
 use crate::watch::ConfigWatch;
 
@@ -26,8 +27,10 @@ pub enum Event {
     RefreshHops,
     /// Time to announce an address again.
     AnnounceDue,
-    /// Something that was removed has had its time.
+    /// Something that was removed or released has had its time.
     RemovalDue,
+    /// A backend has failed its check, or is back.
+    HealthChanged,
     /// Somebody asks the admin API.
     Query(Query),
     /// A worker thread has ended without being told to.
@@ -71,6 +74,7 @@ pub struct Sources<'a> {
     pub(super) ended: &'a Notify,
     pub(super) hops: &'a HopRequests,
     pub(super) announcements: &'a Announcements,
+    pub(super) health: &'a Book,
     pub(super) recompile: Option<Duration>,
     pub(super) began: Instant,
 }
@@ -92,6 +96,7 @@ impl Sources<'_> {
                 Event::Topology
             }
             () = at(self.announcements.next_due()) => Event::AnnounceDue,
+            () = self.health.changed() => Event::HealthChanged,
             _ = self.outside.hangup.recv() => Event::Hangup,
             changed = self.outside.watch.changed() => {
                 if let Err(error) = changed {

@@ -119,9 +119,10 @@ impl Gateway {
         // Only now: what was wrong has been told with its new place.
         desired.keep_services(&self.desired);
         let uptime = self.uptime();
+        let effective = self.standing.lay_over(&desired, uptime);
         let compiled = self
             .compiler
-            .compile(&desired, self.netlink.topology(), uptime)
+            .compile(&effective, self.netlink.topology(), uptime)
             .map_err(|problems| told(&problems))?;
         for warning in loaded.warnings.iter().chain(&compiled.warnings) {
             tracing::warn!("{}", warning.render(Some(&text)));
@@ -129,6 +130,7 @@ impl Gateway {
         let taken = self.take_over(compiled).await;
         // Also when that failed: part of it may be in force, and the next attempt is made with it.
         self.desired = desired;
+        self.standing.follow(&self.desired);
         taken.map_err(|error| {
             let why = format!("{error:#}");
             Failure::Unfinished(format!(

@@ -15,6 +15,8 @@ mod value;
 mod settings;
 /// `[[service]]`.
 mod service;
+/// `[service.health]`.
+mod health;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -28,6 +30,7 @@ use crate::problem::{self, Place, Problem};
 use crate::validate::validate;
 use place::Positions;
 use section::Section;
+pub use value::milliseconds;
 
 /// What a good file holds.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use dataplane::addr::Proto;
 use dataplane::tables::maglev::{TABLE_SIZES, auto_size};
 
 use super::address;
@@ -27,6 +28,7 @@ pub fn check(service: &Service, desired: &Desired, problems: &mut Vec<Problem>) 
     backends_twice(service, problems);
     families(service, problems);
     announce(service, desired, problems);
+    health(service, problems);
     for v4 in [true, false] {
         table_size(service, desired, v4, problems);
     }
@@ -103,6 +105,20 @@ fn announce(service: &Service, desired: &Desired, problems: &mut Vec<Problem>) {
         );
         let help = format!("ports are: {}", known.join(", "));
         problems.push(Problem::error(name.place(), what).help(help));
+    }
+}
+
+/// A check that asks a port has one to ask.
+fn health(service: &Service, problems: &mut Vec<Problem>) {
+    let Some(check) = &service.health else { return };
+    let kind = &check.probe.kind;
+    let tcp = service.ports.iter().any(|port| port.proto == Proto::Tcp);
+    // A service without any port is reported as such.
+    if kind.needs_port() && check.port.is_none() && !tcp && !service.ports.is_empty() {
+        let name = &service.name.value;
+        let what = format!("service `{name}` has no TCP port that its check could ask");
+        let help = "add `port` to [service.health], or write kind = \"icmp\"";
+        problems.push(Problem::error(service.name.place(), what).help(help));
     }
 }
 

@@ -1,7 +1,8 @@
 /// Keys and sections of the file itself.
 pub const TOP: &[&str] = &["gateway", "worker", "maglev", "snat", "timeouts", "port", "service"];
 /// Keys of `[gateway]`.
-pub const GATEWAY: &[&str] = &["name", "api", "metrics", "log", "pin_dir"];
+pub const GATEWAY: &[&str] =
+    &["name", "api", "metrics", "log", "pin_dir", "vips_at_start", "linger"];
 /// Keys of `[worker]`.
 pub const WORKER: &[&str] = &["count", "cores", "flows", "poll", "ring", "frames"];
 /// Keys of `[maglev]`.
@@ -23,11 +24,26 @@ pub const SERVICE: &[&str] = &[
     "ports",
     "backends",
     "table_size",
+    "health",
 ];
 /// Keys of an element of `ports` of a service.
 pub const SERVICE_PORT: &[&str] = &["port", "protocol", "target"];
 /// Keys of an element of `backends` of a service.
 pub const BACKEND: &[&str] = &["address", "port", "weight"];
+/// Keys of `[service.health]`.
+pub const HEALTH: &[&str] = &[
+    "kind",
+    "path",
+    "host",
+    "status",
+    "port",
+    "interval",
+    "timeout",
+    "rise",
+    "fall",
+    "reset_on_fail",
+    "panic",
+];
 
 /// Every section with its keys, as a document would write them.
 pub const ALL: &[(&str, &[&str])] = &[
@@ -40,4 +56,5 @@ pub const ALL: &[(&str, &[&str])] = &[
     ("[[service]]", SERVICE),
     ("ports of [[service]]", SERVICE_PORT),
     ("backends of [[service]]", BACKEND),
+    ("[service.health]", HEALTH),
 ];

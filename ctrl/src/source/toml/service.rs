@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use dataplane::addr::Proto;
 use dataplane::tables::frontend::Mode;
@@ -7,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::item::Item;
 use super::section::Section;
-use super::{Reader, keys, settings, value};
+use super::{Reader, health, keys, settings, value};
 use crate::desired::{Announce, BackendSettings, Located, Service, ServicePort};
 
 /// Modes that have a name already but do not work yet (design section 5).
@@ -33,6 +34,7 @@ pub fn service(reader: &Reader, table: &DeTable<'_>, span: Range<usize>) -> Serv
             .unwrap_or_default(),
         backends: section.read("backends", backends).unwrap_or_default(),
         table_size: section.read("table_size", value::table_size),
+        health: section.read("health", health::check).map(Arc::new),
     }
 }
 

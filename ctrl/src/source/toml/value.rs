@@ -1,5 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine;
 use dataplane::tables::flow_hash::HashSeeds;
@@ -111,17 +113,7 @@ pub fn span(item: &Item<'_, '_>) -> Option<Located<PortSpan>> {
 
 /// `"60s"` in milliseconds.
 pub fn duration(item: &Item<'_, '_>) -> Option<u32> {
-    if let Some(number) = item.value.get_ref().as_integer() {
-        let what = format!("{} is {number} without a unit", item.name);
-        item.wrong(what, format!("write \"{number}s\" if seconds are meant"));
-        return None;
-    }
-    let text = item.text("\"60s\"")?;
-    let Some(ms) = milliseconds(text) else {
-        let what = format!("{} is \"{text}\", which is not a duration", item.name);
-        item.wrong(what, "write a whole number with ms, s, m or h, for example \"60s\"");
-        return None;
-    };
+    let (text, ms) = written_time(item)?;
     if ms == 0 {
         let what = format!("{} is 0, so every flow would end at once", item.name);
         item.wrong(what, "write how long a silent flow is kept, for example \"60s\"");
@@ -134,7 +126,40 @@ pub fn duration(item: &Item<'_, '_>) -> Option<u32> {
     fits
 }
 
-fn milliseconds(text: &str) -> Option<u64> {
+/// A time within bounds, which are milliseconds.
+pub fn time(item: &Item<'_, '_>, range: RangeInclusive<u64>) -> Option<Duration> {
+    let (text, ms) = written_time(item)?;
+    if range.contains(&ms) {
+        return Some(Duration::from_millis(ms));
+    }
+    let [least, most] = [*range.start(), *range.end()].map(|ms| match ms {
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
+    });
+    let what = format!("{} is \"{text}\", which is out of range", item.name);
+    item.wrong(what, format!("write a time from {least} to {most}"));
+    None
+}
+
+/// What is written, and the milliseconds that it means.
+fn written_time<'t>(item: &Item<'_, 't>) -> Option<(&'t str, u64)> {
+    if let Some(number) = item.value.get_ref().as_integer() {
+        let what = format!("{} is {number} without a unit", item.name);
+        item.wrong(what, format!("write \"{number}s\" if seconds are meant"));
+        return None;
+    }
+    let text = item.text("\"60s\"")?;
+    let ms = milliseconds(text);
+    if ms.is_none() {
+        let what = format!("{} is \"{text}\", which is not a duration", item.name);
+        item.wrong(what, "write a whole number with ms, s, m or h, for example \"60s\"");
+    }
+    Some((text, ms?))
+}
+
+/// `60s`, `250ms`, `2h` in milliseconds; `None` when it is no whole number with such a unit.
+#[must_use]
+pub fn milliseconds(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let factor = match unit.trim() {

@@ -45,6 +45,7 @@ pub fn service(name: &str, vips: &[&str], backends: &[usize]) -> Service {
         ports: vec![port(80, Proto::Tcp), port(53, Proto::Udp)],
         backends: backends.iter().map(|index| backend(*index, 100)).collect(),
         table_size: None,
+        health: None,
     }
 }
 
