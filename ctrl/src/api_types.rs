@@ -186,6 +186,9 @@ pub struct Port {
 pub struct Worker {
     /// The core that it is pinned to.
     pub core: Option<usize>,
+    /// Whether it makes no progress; the gateway announces nothing then.
+    #[serde(default)]
+    pub stalled: bool,
     /// Flows in its table now.
     pub flows: u64,
     /// Places of its table.

@@ -83,6 +83,8 @@ fn workers(registry: &mut Registry, status: &Status) {
     gauges(registry, ("flows_max", "Places of the flow table"), of(|w| w.flows_max));
     gauges(registry, ("half_open", "TCP flows in their handshake"), of(|w| w.half_open));
     gauges(registry, ("waiting", "Frames that wait for a next hop"), of(|w| w.waiting));
+    let stalled = ("worker_stalled", "Whether a worker makes no progress");
+    gauges(registry, stalled, of(|w| u64::from(w.stalled)));
     let evicted = ("half_open_evicted", "Half-open flows that gave way to newer ones");
     counters(registry, evicted, of(|w| w.half_open_evicted));
     let limited = ("answers_limited", "Answers of our own left out for their rate");

@@ -31,6 +31,8 @@ pub struct Facts<'a> {
     pub holds: &'a Holds,
     /// Backends whose check fails.
     pub failed: &'a Failed,
+    /// A worker makes no progress: nothing is announced.
+    pub stalled: bool,
 }
 
 /// What holds now.
@@ -100,6 +102,7 @@ fn apart(source: &Desired, facts: Facts<'_>, now: Duration) -> Apart {
     let mut apart = Apart::new();
     for addr in addresses(source) {
         let (announced, steered) = facts.holds.state(addr, now);
+        let announced = announced && !facts.stalled;
         let open = !facts.drains.vip(addr);
         let state = AddressState { announced, steered, open };
         if state != AddressState::default() {

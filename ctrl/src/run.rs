@@ -14,6 +14,8 @@ pub mod announce;
 pub mod hops;
 /// A new version of the configuration file.
 pub mod reload;
+/// Workers that make no progress.
+mod stall;
 /// Questions of the admin API.
 pub mod queries;
 /// Orders of the admin API.
@@ -159,6 +161,7 @@ pub struct Gateway {
     /// Shares of backends in the tables that somebody asked for.
     shares: queries::Shares,
     engine: Engine,
+    stalls: stall::Stalls,
     steer: Steer,
     netlink: Netlink,
     groups: SolicitedNodeGroups,
@@ -206,6 +209,7 @@ impl Gateway {
             host_troubles: String::new(),
             shares: queries::Shares::default(),
             engine,
+            stalls: stall::Stalls::default(),
             steer,
             netlink,
             groups: SolicitedNodeGroups::default(),
@@ -235,12 +239,15 @@ impl Gateway {
     /// The loop. Every arm is one event; nothing else changes anything.
     async fn serve(&mut self, mut outside: Outside) -> Result<()> {
         let mut refresh = tokio::time::interval(hops::REFRESH);
+        let mut look = tokio::time::interval(stall::LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let recompile = self.next_deadline();
             let sources = Sources {
                 netlink: &mut self.netlink,
                 outside: &mut outside,
                 refresh: &mut refresh,
+                look: &mut look,
                 queries: &mut self.queries,
                 ended: self.engine.ended(),
                 hops: &self.hops,
@@ -255,6 +262,7 @@ impl Gateway {
                 Event::HopsAsked => self.resolve_hops().await,
                 Event::RefreshHops => self.refresh_hops().await,
                 Event::AnnounceDue => self.announce_due(),
+                Event::LookAtWorkers => self.look_at_workers().await,
                 Event::RemovalDue | Event::HealthChanged => self.recompile().await,
                 Event::Query(query) => self.answer(query).await,
                 Event::WorkerEnded => bail!("a worker has ended; its last words stand above"),

@@ -141,7 +141,11 @@ fn workers(status: &Status) -> String {
             worker.sleeps.to_string(),
         ]);
     }
-    format!("{}{}", table.render(), skew(status))
+    let mut out = table.render();
+    for (number, _) in status.workers.iter().enumerate().filter(|(_, worker)| worker.stalled) {
+        out += &format!("worker {number} makes no progress: no address is announced\n");
+    }
+    out + &skew(status)
 }
 
 /// A worker with far more flows than the others is slow for its own: clients that all use one source

@@ -49,7 +49,11 @@ impl World {
 
     fn apply(&mut self) -> Effective {
         let Self { drains, holds, failed, .. } = self;
-        self.overlay.apply(&self.source, Facts { drains, holds, failed }, Duration::ZERO)
+        self.overlay.apply(
+            &self.source,
+            Facts { drains, holds, failed, stalled: false },
+            Duration::ZERO,
+        )
     }
 
     /// Checks of these addresses fail.

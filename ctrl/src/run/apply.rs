@@ -103,7 +103,7 @@ impl Gateway {
 
     async fn await_adoption(&self) {
         let began = now();
-        while !self.engine.adopted() {
+        while !self.engine.adopted(|worker| self.stalls.is_stalled(worker)) {
             if began.elapsed() > ADOPT {
                 tracing::warn!("a worker has not adopted new tables for {ADOPT:?}");
                 return;

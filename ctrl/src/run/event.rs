@@ -25,6 +25,8 @@ pub enum Event {
     HopsAsked,
     /// Time to tell the kernel which neighbours are in use.
     RefreshHops,
+    /// Time to look whether the workers make progress.
+    LookAtWorkers,
     /// Time to announce an address again.
     AnnounceDue,
     /// Something that was removed or released has had its time.
@@ -70,6 +72,7 @@ pub struct Sources<'a> {
     pub(super) netlink: &'a mut Netlink,
     pub(super) outside: &'a mut Outside,
     pub(super) refresh: &'a mut Interval,
+    pub(super) look: &'a mut Interval,
     pub(super) queries: &'a mut mpsc::Receiver<Query>,
     pub(super) ended: &'a Notify,
     pub(super) hops: &'a HopRequests,
@@ -105,6 +108,7 @@ impl Sources<'_> {
                 Event::ConfigChanged
             }
             Some(query) = self.queries.recv() => Event::Query(query),
+            _ = self.look.tick() => Event::LookAtWorkers,
             _ = self.refresh.tick() => Event::RefreshHops,
             () = at(removal) => Event::RemovalDue,
         };

@@ -95,7 +95,7 @@ impl Gateway {
             config: self.config.display().to_string(),
             last_reload: self.last_reload(),
             ports: self.ports(),
-            workers: self.engine.workers().iter().map(|worker| self.worker(worker)).collect(),
+            workers: self.workers(),
             frames: None,
             drops: drops.collect(),
             verdicts: self.verdicts(),
@@ -138,10 +138,21 @@ impl Gateway {
             .collect()
     }
 
+    fn workers(&self) -> Vec<api_types::Worker> {
+        let workers = self.engine.workers().iter().enumerate();
+        workers
+            .map(|(number, worker)| {
+                let stalled = self.stalls.is_stalled(number);
+                api_types::Worker { stalled, ..self.worker(worker) }
+            })
+            .collect()
+    }
+
     fn worker(&self, worker: &WorkerThread) -> api_types::Worker {
         let counters = &worker.counters;
         api_types::Worker {
             core: worker.core,
+            stalled: false,
             flows: counters.flows.get(),
             flows_max: memory::flow_table(&self.desired.worker).flows as u64,
             half_open: counters.half_open.get(),
