@@ -23,6 +23,8 @@ pub mod seed;
 pub mod server;
 /// The `portreeve` process under test.
 pub mod appliance;
+/// Real nginx as a backend.
+pub mod nginx;
 /// Readiness in systemd's notification protocol, the waiting side.
 pub mod notify;
 /// Many requests by real curl, and who answered.
