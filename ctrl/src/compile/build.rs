@@ -84,7 +84,8 @@ impl Compiler {
                 backend.default_snat.and_then(|addr| snat_id(&self.snat, plan, addr));
             let hop = routing.resolve(addr, mtu);
             let id = self.backends.id_of(key).expect(COUNTED);
-            slab.insert(id, Backend { addr, port, state, hop, default_snat });
+            let link = plan.lookup.link(addr);
+            slab.insert(id, Backend { addr, port, state, hop, default_snat, link });
         }
         for key in self.graves.backends.keys() {
             let Some(id) = self.backends.get(key) else { continue };
@@ -116,6 +117,7 @@ impl Compiler {
                 snat: former.snat.clone(),
                 left: [].into(),
                 gone: true,
+                policy: former.policy.clone(),
             };
             all.push((id, self.keep_frontend(id, stone)));
         }
@@ -137,6 +139,7 @@ impl Compiler {
                 .collect(),
             left: left.into(),
             gone: false,
+            policy: frontend.policy.clone(),
         }
     }
 

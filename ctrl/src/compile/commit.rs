@@ -69,7 +69,7 @@ impl Compiler {
         let owned = owned::addresses(&plan, self.graves.vips.keys(), &self.snat);
         let announce = owned::announce(&owned);
         Compiled {
-            steering: owned::steering(&owned, &plan, topology),
+            steering: owned::steering(&owned, &plan, topology, &tables),
             services: self.views(desired, &plan),
             wanted_neighbours: hops::neighbours(&self.wanted(&plan), &plan.ports),
             groups: owned::groups(&announce, plan.ports.ports.len() as u8),
@@ -93,6 +93,7 @@ impl Compiler {
             addresses: keep(&old.addresses, Arc::new(addresses), |a, b| a == b),
             frontends,
             backends,
+            nat_backends: self.build_nat(plan),
             snat,
             routing,
             timeouts: desired.timeouts,

@@ -3,8 +3,8 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use dataplane::addr::Addr;
-use dataplane::tables::Timeouts;
 use dataplane::tables::frontend::FrontendKey;
+use dataplane::tables::{NatEnd, Timeouts};
 
 use super::BackendKey;
 
@@ -25,6 +25,8 @@ pub struct Graves {
     pub left: Graveyard<(FrontendKey, BackendKey)>,
     pub snat: Graveyard<Addr>,
     pub vips: Graveyard<Addr>,
+    /// Backends that left mode `nat`.
+    pub nat: Graveyard<NatEnd>,
 }
 
 impl Graves {
@@ -36,6 +38,7 @@ impl Graves {
             self.left.deadline(age),
             self.snat.deadline(LINGER),
             self.vips.deadline(LINGER),
+            self.nat.deadline(LINGER),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use dataplane::addr::{Addr, Proto};
 use dataplane::tables::registry::Registry;
-use dataplane::tables::{Owned, PortId, PortMask, SnatAddress, Vip};
+use dataplane::tables::{Owned, PortId, PortMask, SnatAddress, Tables, Vip};
 
 use super::SnatKey;
 use super::plan::{FrontendPlan, Plan};
@@ -35,12 +35,21 @@ pub fn addresses<'v>(
             entry.announce = plan.ports.all();
         }
     }
+    for (addr, announce) in &plan.routers {
+        let entry = owned.entry(*addr).or_default();
+        entry.announce = PortMask(entry.announce.0 | announce.0);
+    }
     owned
 }
 
-/// What the steering program shall take: VIPs and our own SNAT addresses wholly, those that
-/// Linux owns by port range.
-pub fn steering(owned: &BTreeMap<Addr, Owned>, plan: &Plan, topology: &Topology) -> Steering {
+/// What the steering program shall take: VIPs, router addresses and our own SNAT addresses wholly,
+/// those that Linux owns by port range, and what backends in mode `nat` say.
+pub fn steering(
+    owned: &BTreeMap<Addr, Owned>,
+    plan: &Plan,
+    topology: &Topology,
+    tables: &Tables,
+) -> Steering {
     let share = |addr: &Addr, owned: &Owned| {
         let source = plan.snat.get(addr).filter(|source| source.shared && owned.vip.is_none());
         source.map_or(Share::Whole, ranges)
@@ -48,6 +57,7 @@ pub fn steering(owned: &BTreeMap<Addr, Owned>, plan: &Plan, topology: &Topology)
     let global = topology.addresses.iter().filter(|held| held.global);
     Steering {
         addresses: owned.iter().map(|(addr, owned)| (*addr, share(addr, owned))).collect(),
+        nat_backends: tables.nat_backends.iter().map(|(end, _)| *end).collect(),
         host: global.map(|held| Addr::from(held.net.addr())).collect(),
     }
 }

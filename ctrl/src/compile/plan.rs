@@ -3,11 +3,13 @@ use std::sync::Arc;
 
 use dataplane::addr::{Addr, Family};
 use dataplane::tables::frontend::{FrontendKey, Mode};
-use dataplane::tables::{FrontendId, Port, PortId, PortMask, SnatAddress};
+use dataplane::tables::{FrontendId, Policy, Port, PortId, PortMask, SnatAddress};
 
 use super::linux::LinuxOwned;
 use super::routes::Lookup;
-use super::{BackendKey, Compiler, Strictness, TOMBSTONES_MAX, ports, reach, services, snat};
+use super::{
+    BackendKey, Compiler, Strictness, TOMBSTONES_MAX, dsr, ports, reach, routers, services, snat,
+};
 use crate::desired::Desired;
 use crate::problem::Problem;
 use crate::topology::Topology;
@@ -24,6 +26,8 @@ pub struct Plan {
     /// Their keys in the order of the source.
     pub backend_order: Vec<BackendKey>,
     pub frontends: Vec<FrontendPlan>,
+    /// Router addresses with the ports on which they are announced.
+    pub routers: Vec<(Addr, PortMask)>,
     pub warnings: Vec<Problem>,
 }
 
@@ -57,6 +61,9 @@ pub struct FrontendPlan {
     pub announce: PortMask,
     /// Slots of the Maglev table.
     pub table_size: u32,
+    pub policy: Policy,
+    /// In mode `nat`: a reply without a flow is translated.
+    pub stateless_replies: bool,
 }
 
 impl PortPlan {
@@ -109,12 +116,14 @@ pub fn plan(
     let mut ports = ports::plan(&compiler.ports, known, desired, topology)?;
     let mut problems = Vec::new();
     let paths = reach::paths(desired, topology, &ports, lookup, &mut problems);
+    dsr::on_link(desired, &ports, lookup, &mut problems);
     let linux = LinuxOwned::new(topology);
     let sources = snat::plan(desired, &linux, &ports, &paths, &mut problems);
     if strictness == Strictness::Running {
         problems = problems.into_iter().map(Problem::demoted).collect();
     }
     let services = services::plan(desired, &linux, &ports, &sources, &mut problems);
+    let routers = routers::plan(desired, &linux, &ports, &mut problems);
     let mut warnings = std::mem::take(&mut ports.unusable);
     for problem in problems.extract_if(.., |problem| !problem.is_error()) {
         warnings.push(problem);
@@ -131,6 +140,7 @@ pub fn plan(
         backends: services.backends,
         backend_order: services.order,
         frontends: services.frontends,
+        routers,
         warnings,
     })
 }

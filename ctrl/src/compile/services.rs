@@ -7,7 +7,7 @@ use dataplane::tables::frontend::FrontendKey;
 use super::linux::LinuxOwned;
 use super::plan::{BackendPlan, FrontendPlan, PortPlan};
 use super::snat::{self, Sources};
-use super::{BackendKey, members};
+use super::{BackendKey, members, policy};
 use crate::desired::{Announce, Desired, Service};
 use crate::problem::Problem;
 
@@ -31,7 +31,7 @@ pub fn plan(
     let mut services = Services::default();
     for (index, service) in desired.services.iter().enumerate() {
         vips_are_free(service, linux, problems);
-        let announce = announce_mask(service, ports);
+        let announce = announce_mask(&service.announce, ports);
         for vip in &service.vips {
             let vip = Addr::from(vip.value);
             let source = snat::named(desired, service, vip.family());
@@ -43,6 +43,8 @@ pub fn plan(
                     mode: service.mode,
                     snat: source.clone(),
                     table_size: members::table_size(desired, service, members.len()),
+                    policy: policy::of_frontend(service, &members),
+                    stateless_replies: service.policy.stateless_replies(),
                     members,
                     announce,
                 });
@@ -70,8 +72,9 @@ fn vips_are_free(service: &Service, linux: &LinuxOwned<'_>, problems: &mut Vec<P
     }
 }
 
-fn announce_mask(service: &Service, ports: &PortPlan) -> PortMask {
-    match &service.announce {
+/// The ports on which something is announced.
+pub fn announce_mask(announce: &Announce, ports: &PortPlan) -> PortMask {
+    match announce {
         Announce::All => ports.all(),
         Announce::None => PortMask::NONE,
         // `validate` has refused names that are no port.

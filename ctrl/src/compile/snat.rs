@@ -3,6 +3,7 @@ use std::net::IpAddr;
 
 use dataplane::addr::{Addr, Family};
 use dataplane::tables::SnatAddress;
+use dataplane::tables::frontend::Mode;
 
 use super::linux::LinuxOwned;
 use super::plan::PortPlan;
@@ -80,7 +81,8 @@ fn defaults(
             let Some(port) = paths.get(&addr).filter(|_| addr.family() == family) else { continue };
             match ports.address(*port, family) {
                 Some(source) => drop(sources.default_of.insert(addr, source)),
-                None => problems.push(
+                None => problems.push(unless_needed(
+                    service.mode,
                     Problem::error(
                         backend.address.place(),
                         format!(
@@ -91,9 +93,17 @@ fn defaults(
                         ),
                     )
                     .help("give the port an address, or name one in snat.addresses or snat_addresses"),
-                ),
+                )),
             }
         }
+    }
+}
+
+/// In other modes only hairpin clients are served from an address of ours.
+fn unless_needed(mode: Mode, problem: Problem) -> Problem {
+    match mode {
+        Mode::Snat => problem,
+        Mode::Nat | Mode::DsrL2 => problem.demoted(),
     }
 }
 

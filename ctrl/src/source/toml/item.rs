@@ -77,6 +77,15 @@ impl<'r, 't> Item<'r, 't> {
         self.integer(1..=u64::from(u16::MAX)).and_then(|port| u16::try_from(port).ok())
     }
 
+    /// True or false.
+    pub fn boolean(&self) -> Option<bool> {
+        let found = self.value.get_ref().as_bool();
+        if found.is_none() {
+            self.wrong_type("true or false", "true");
+        }
+        found
+    }
+
     /// One of a few words.
     pub fn word<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
         let names: Vec<&'static str> = words.iter().map(|(name, _)| *name).collect();

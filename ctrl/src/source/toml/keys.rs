@@ -1,5 +1,6 @@
 /// Keys and sections of the file itself.
-pub const TOP: &[&str] = &["gateway", "worker", "maglev", "snat", "timeouts", "port", "service"];
+pub const TOP: &[&str] =
+    &["gateway", "worker", "maglev", "snat", "timeouts", "port", "router", "service"];
 /// Keys of `[gateway]`.
 pub const GATEWAY: &[&str] = &["name", "api", "metrics", "log", "pin_dir"];
 /// Keys of `[worker]`.
@@ -12,6 +13,8 @@ pub const SNAT: &[&str] = &["addresses", "ports", "shared_ports"];
 pub const TIMEOUTS: &[&str] = &["tcp_syn", "tcp_established", "tcp_fin", "udp"];
 /// Keys of `[[port]]`.
 pub const PORT: &[&str] = &["name", "mode"];
+/// Keys of `[[router]]`.
+pub const ROUTER: &[&str] = &["address", "announce"];
 /// Keys of `[[service]]`.
 pub const SERVICE: &[&str] = &[
     "name",
@@ -23,6 +26,12 @@ pub const SERVICE: &[&str] = &[
     "ports",
     "backends",
     "table_size",
+    "affinity",
+    "allow",
+    "deny",
+    "hairpin",
+    "mss",
+    "stateless_replies",
 ];
 /// Keys of an element of `ports` of a service.
 pub const SERVICE_PORT: &[&str] = &["port", "protocol", "target"];
@@ -37,6 +46,7 @@ pub const ALL: &[(&str, &[&str])] = &[
     ("[snat]", SNAT),
     ("[timeouts]", TIMEOUTS),
     ("[[port]]", PORT),
+    ("[[router]]", ROUTER),
     ("[[service]]", SERVICE),
     ("ports of [[service]]", SERVICE_PORT),
     ("backends of [[service]]", BACKEND),
