@@ -2,14 +2,16 @@
 //! clients are served all the same, and connections outlive the process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{getsockopt, sockopt};
 use portreeve_tests::appliance::Appliance;
 use portreeve_tests::config::ports;
+use portreeve_tests::connections::Connection;
 use portreeve_tests::curl::{self, Answer};
 use portreeve_tests::flat::{self, FlatLab};
 use portreeve_tests::host::Host;
@@ -111,14 +113,29 @@ fn kill(appliance: &mut Appliance) -> Result<()> {
     appliance.wait_exit().map(drop)
 }
 
+/// Jumbo frames over several queues.
+const WIDE: LinkOptions = LinkOptions { mtu: 9_001, queues: 4 };
+
 #[test]
 fn in_mode_nat_servers_see_their_clients_and_answer_through_a_router_address() -> Result<()> {
     let name = "in_mode_nat_servers_see_their_clients_and_answer_through_a_router_address";
     if !has_root(name) {
         return Ok(());
     }
+    nat_serves(LinkOptions::default())
+}
+
+#[test]
+fn in_mode_nat_so_they_do_over_four_queues_of_jumbo_links() -> Result<()> {
+    if !has_root("in_mode_nat_so_they_do_over_four_queues_of_jumbo_links") {
+        return Ok(());
+    }
+    nat_serves(WIDE)
+}
+
+fn nat_serves(options: LinkOptions) -> Result<()> {
     let lab = Lab::new("lb_nat")?;
-    let net = SeedLab::build(&lab, LinkOptions::default())?;
+    let net = SeedLab::build(&lab, options)?;
     let mut config = nat_config();
     for (router, port) in ROUTERS.iter().zip(&seed::PORTS[1..]) {
         for address in router {
@@ -244,8 +261,20 @@ fn in_mode_dsr_l2_servers_answer_their_clients_themselves() -> Result<()> {
     if !has_root("in_mode_dsr_l2_servers_answer_their_clients_themselves") {
         return Ok(());
     }
+    dsr_serves(LinkOptions::default())
+}
+
+#[test]
+fn in_mode_dsr_l2_so_they_do_over_four_queues_of_jumbo_links() -> Result<()> {
+    if !has_root("in_mode_dsr_l2_so_they_do_over_four_queues_of_jumbo_links") {
+        return Ok(());
+    }
+    dsr_serves(WIDE)
+}
+
+fn dsr_serves(options: LinkOptions) -> Result<()> {
     let lab = Lab::new("lb_dsr")?;
-    let net = FlatLab::build(&lab, LinkOptions::default())?;
+    let net = FlatLab::build(&lab, options)?;
     let appliance = Appliance::start(&net.gateway, &dsr_config())?;
     let digest = traffic::expected_sha256(DOWNLOAD)?;
     let before = KernelCounters::read(&net.gateway)?;
@@ -304,6 +333,51 @@ fn a_download_in_mode_dsr_l2_outlives_the_process() -> Result<()> {
         println!("{vip}: killed after {killed_at} of {LONG_DOWNLOAD} bytes, all arrived");
     }
     Ok(())
+}
+
+/// Opens a connection to each of these, takes all but one server away, and asks again: those of the
+/// servers that went are reset, the others go on.
+fn only_removed_backends_reset(
+    (client, gateway): (&Host, &Host),
+    appliance: &Appliance,
+    (vip, without): (&str, &str),
+    stays: &str,
+) -> Result<()> {
+    let target = socket(vip, seed::HTTP)?;
+    let mut open: Vec<_> =
+        (0..20).map(|_| Connection::open(client, target)).collect::<Result<_>>()?;
+    appliance.reload(without)?;
+    let mut reset = 0;
+    for connection in &mut open {
+        match (connection.ask(), connection.server == stays) {
+            (Ok(server), true) => ensure!(server == stays, "answered by {server}"),
+            (Err(error), false) if error.kind() == ErrorKind::ConnectionReset => reset += 1,
+            (other, _) => bail!("connection to {}: {other:?}", connection.server),
+        }
+    }
+    ensure!((1..20).contains(&reset), "{reset} of 20 were reset");
+    ensure!(drops(appliance, gateway, "removed")? >= reset, "not counted");
+    Ok(())
+}
+
+#[test]
+fn connections_of_a_removed_backend_are_reset_and_others_go_on() -> Result<()> {
+    if !has_root("connections_of_a_removed_backend_are_reset_and_others_go_on") {
+        return Ok(());
+    }
+    let lab = Lab::new("lb_modes_removed")?;
+    let net = SeedLab::build(&lab, LinkOptions::default())?;
+    let appliance = Appliance::start(&net.gateway, &nat_config())?;
+    let one = nat_config().replace(&format!("\"{}\", ", seed::SERVERS[0]), "");
+    let hosts = (&net.client, &net.gateway);
+    let removed = only_removed_backends_reset(hosts, &appliance, (seed::VIPS[0], &one), "webpod2");
+    appliance.explain(&net.gateway, removed)?;
+    let net = FlatLab::build(&Lab::new("lb_dsr_removed")?, LinkOptions::default())?;
+    let appliance = Appliance::start(&net.gateway, &dsr_config())?;
+    let one = dsr_config().replace(&format!("\"{}\", ", flat::SERVERS[1][0]), "");
+    let hosts = (&net.client, &net.gateway);
+    let removed = only_removed_backends_reset(hosts, &appliance, (flat::VIPS[1], &one), "webpod2");
+    appliance.explain(&net.gateway, removed)
 }
 
 #[test]
