@@ -307,7 +307,10 @@ pub struct Flow {
     pub client: SocketAddr,
     /// What it talks to; `None` when that was removed.
     pub vip: Option<SocketAddr>,
-    /// Our address (`None` when it was removed) towards the backend.
+    /// How its packets are forwarded; `snat` for hairpin clients of services in other modes.
+    #[serde(default)]
+    pub mode: String,
+    /// Our address towards the backend; `None` when it was removed, or the mode takes none.
     pub snat: Option<SocketAddr>,
     /// The backend.
     pub backend: SocketAddr,

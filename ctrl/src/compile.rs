@@ -20,6 +20,12 @@ mod reach;
 mod snat;
 /// Which backends a frontend has, and how large its table is.
 pub(crate) mod members;
+/// What a frontend does besides balancing.
+mod policy;
+/// Addresses that are answered for without a service.
+mod routers;
+/// Backends that a MAC must reach.
+mod dsr;
 /// Frontends and their members.
 mod services;
 /// Backends, whichever frontends they are in.
@@ -38,6 +44,8 @@ mod owned;
 mod bury;
 /// From keys to ids to the parts of the tables.
 mod build;
+/// Backends in mode `nat`, and what their packets without a flow are.
+mod nat;
 /// The parts put together.
 mod commit;
 /// What differs when only backends of some services changed, or neighbours.

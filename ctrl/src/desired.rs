@@ -8,6 +8,7 @@ pub mod apart;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::ops::{Deref, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use dataplane::addr::{L4Port, Proto};
 use dataplane::tables::Timeouts;
 use dataplane::tables::flow_hash::HashSeeds;
 use dataplane::tables::frontend::Mode;
+use ipnet::IpNet;
 
 use crate::problem::Place;
 use apart::Apart;
@@ -76,6 +78,8 @@ pub struct Desired {
     pub timeouts: Timeouts,
     /// Network interfaces to drive, in the order in which they get their numbers.
     pub ports: Vec<PortSettings>,
+    /// Addresses that are answered for without a service.
+    pub routers: Vec<RouterSettings>,
     /// Services. Shared, so that a source that kept one unchanged can say so by pointer.
     pub services: Vec<Arc<Service>>,
     /// Addresses that are apart from the rule now. No source says this: the overlay adds it.
@@ -282,6 +286,52 @@ pub struct Service {
     pub table_size: Option<Located<TableSize>>,
     /// How its backends are checked; `None` when they are not.
     pub health: Option<Arc<HealthCheck>>,
+    /// What it does besides balancing.
+    pub policy: PolicySettings,
+}
+
+/// What a service does besides balancing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicySettings {
+    /// What keeps a client's flows together.
+    pub affinity: Affinity,
+    /// Clients that are served; empty for all that are not denied.
+    pub allow: Vec<Located<IpNet>>,
+    /// Clients that are not served. Of two prefixes that cover a client, the longer counts.
+    pub deny: Vec<Located<IpNet>>,
+    /// Clients that are served in mode `snat`, besides those that must be.
+    pub hairpin: Vec<Located<IpNet>>,
+    /// The largest TCP segment that either end may announce, in bytes.
+    pub mss: Option<Located<NonZeroU16>>,
+    /// In mode `nat`: whether a reply without a flow is translated (the default) or routed.
+    pub stateless_replies: Option<Located<bool>>,
+}
+
+impl PolicySettings {
+    /// Whether a reply without a flow is translated.
+    #[must_use]
+    pub fn stateless_replies(&self) -> bool {
+        self.stateless_replies.as_ref().is_none_or(|on| on.value)
+    }
+}
+
+/// What keeps the flows of a client together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Affinity {
+    /// Each flow goes where Maglev says.
+    #[default]
+    None,
+    /// All flows of a client address go to one backend.
+    Client,
+}
+
+/// An address that we answer for without a service: the next hop of backends in mode `nat`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouterSettings {
+    /// The address.
+    pub address: Located<IpAddr>,
+    /// Where ARP and NDP are answered for it.
+    pub announce: Announce,
 }
 
 /// On which ports ARP and NDP are answered.

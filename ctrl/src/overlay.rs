@@ -72,7 +72,8 @@ enum Verdict {
 /// Every address that can be released.
 pub fn addresses(desired: &Desired) -> BTreeSet<Addr> {
     let vips = desired.services.iter().flat_map(|service| &service.vips);
-    vips.map(|vip| Addr::from(vip.value)).collect()
+    let routers = desired.routers.iter().map(|router| &router.address);
+    vips.chain(routers).map(|address| Addr::from(address.value)).collect()
 }
 
 impl Overlay {

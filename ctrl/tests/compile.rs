@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// Modes, policies, router addresses.
+#[path = "compile/modes.rs"]
+mod modes;
 /// What is wrong on this host, and that it leaves no trace.
 #[path = "compile/problems.rs"]
 mod problems;

@@ -28,6 +28,7 @@ fn render(services: &[Service], now: u64) -> String {
     let head = [
         ("SERVICE", Side::Left),
         ("ADDRESS", Side::Left),
+        ("MODE", Side::Left),
         ("STATE", Side::Left),
         ("WEIGHT", Side::Right),
         ("SHARE", Side::Right),
@@ -43,6 +44,7 @@ fn render(services: &[Service], now: u64) -> String {
             table.row(vec![
                 String::new(),
                 format!("  {}", SocketAddr::new(backend.address, backend.port)),
+                String::new(),
                 backend.state.clone(),
                 backend.weight.to_string(),
                 format!("{:.1} %", backend.share_percent),
@@ -78,6 +80,7 @@ fn service_row(service: &Service) -> Vec<String> {
     vec![
         service.name.clone(),
         format!("{}/{}", SocketAddr::new(service.vip, service.port), service.protocol),
+        service.mode.clone(),
         state,
         String::new(),
         String::new(),
@@ -138,10 +141,10 @@ mod tests {
             no_backend: 0,
         };
         let want = "\
-SERVICE  ADDRESS             STATE    WEIGHT    SHARE  FLOWS     IN      OUT  CHECK
-svc1     10.10.200.1:80/tcp  on ens5                       5  700 B  8.8 KiB
-           172.16.1.93:80    active      100  100.0 %      2
-           172.16.2.115:80   failed      100    0.0 %                         \
+SERVICE  ADDRESS             MODE  STATE    WEIGHT    SHARE  FLOWS     IN      OUT  CHECK
+svc1     10.10.200.1:80/tcp  snat  on ens5                       5  700 B  8.8 KiB
+           172.16.1.93:80          active      100  100.0 %      2
+           172.16.2.115:80         failed      100    0.0 %                         \
 down for 2 min 5 s: connection refused
 ";
         assert_eq!(render(&[service], 1_000), want);

@@ -95,7 +95,7 @@ impl Compiler {
         let state = if backend.active() { BackendState::Active } else { BackendState::Draining };
         let default_snat = backend.default_snat().and_then(|addr| snat_id(&self.snat, plan, addr));
         let hop = routing.resolve(addr, |port| plan.ports.mtu(port));
-        Backend { addr, port, state, hop, default_snat }
+        Backend { addr, port, state, hop, default_snat, link: plan.lookup.link(addr) }
     }
 
     /// What is left of a removed backend, for the flows that know it.
@@ -128,6 +128,7 @@ impl Compiler {
                 snat: former.snat.clone(),
                 left: [].into(),
                 gone: true,
+                policy: former.policy.clone(),
             };
             all.push((id, self.keep_frontend(id, stone)));
         }
@@ -151,6 +152,7 @@ impl Compiler {
             snat: sources.filter_map(|addr| snat_id(&self.snat, plan, *addr)).collect(),
             left: self.left(&frontend.key),
             gone: false,
+            policy: frontend.policy.clone(),
         };
         (id, self.keep_frontend(id, built))
     }

@@ -39,6 +39,7 @@ impl Compiler {
             |k| backends.contains_key(k),
             (now, age),
         );
+        self.bury_nat(plan, now);
         self.bury_left(plan, now, age);
         self.forget_left();
         let live: HashSet<Addr> = keys.iter().map(|key| key.addr).collect();

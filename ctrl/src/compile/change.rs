@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::addr::Addr;
+use dataplane::tables::frontend::Mode;
 
 use super::backends::BackendPlan;
 use super::commit::Last;
@@ -61,9 +62,15 @@ pub fn plan(
     let pairs = last.desired.services.iter().zip(&desired.services);
     for (index, (_, new)) in pairs.enumerate().filter(|(_, (old, new))| !Arc::ptr_eq(old, new)) {
         let service = ServiceChange::new(last, index, new);
+        // What a reply is without a flow depends on all services in that mode.
+        let entangled = new.mode == Mode::Nat;
         let refused = strictness == Strictness::New && !service.troubles.is_empty();
         let same_name = last.desired.services[index].name == new.name;
-        if refused || !same_name || !alike(&last.plan.frontends[index], &service.frontends) {
+        if refused
+            || entangled
+            || !same_name
+            || !alike(&last.plan.frontends[index], &service.frontends)
+        {
             return None;
         }
         change.add(last, service);
@@ -82,6 +89,7 @@ fn same_but_services(last: &Last, desired: &Desired, topology: &Topology) -> boo
         && old.snat == desired.snat
         && old.timeouts == desired.timeouts
         && old.ports == desired.ports
+        && old.routers == desired.routers
         && old.apart == desired.apart
         && same_but_neighbours(&last.topology, topology)
 }
@@ -102,12 +110,13 @@ fn alike(old: &[FrontendPlan], new: &[FrontendPlan]) -> bool {
 }
 
 impl Compiler {
-    /// Whether a VIP, frontend or source address has lingered long enough.
+    /// Whether a VIP, frontend, source address or backend in mode `nat` has lingered long enough.
     fn addresses_due(&self, last: &Last, now: Duration) -> bool {
         let deadlines = [
             self.graves.frontends.deadline(grave::age(&last.desired.timeouts)),
             self.graves.vips.deadline(LINGER),
             self.graves.snat.deadline(LINGER),
+            self.graves.nat.deadline(LINGER),
         ];
         deadlines.into_iter().flatten().any(|deadline| deadline <= now)
     }

@@ -90,9 +90,11 @@ impl Compiler {
         let frontends = self.build_frontends(desired, &plan);
         let owned = owned::addresses(&plan, self.graves.vips.keys(), &self.snat);
         let announce = owned::announce(&owned);
+        let nat_backends = self.build_nat(&plan);
         let old = &self.memo.compiled;
+        let steering = owned::steering(&owned, &plan, topology, &nat_backends);
         let compiled = Compiled {
-            steering: kept(&old.steering, owned::steering(&owned, &plan, topology).into()),
+            steering: kept(&old.steering, steering.into()),
             services: self.views(desired, &plan),
             wanted_neighbours: kept(
                 &old.wanted_neighbours,
@@ -107,6 +109,7 @@ impl Compiler {
                 addresses: kept(&old.tables.addresses, Arc::new(owned.into_iter().collect())),
                 frontends,
                 backends,
+                nat_backends,
                 snat,
                 routing,
                 timeouts: desired.timeouts,

@@ -80,4 +80,5 @@ pub fn same(a: &Frontend, b: &Frontend) -> bool {
         && a.snat == b.snat
         && a.left == b.left
         && a.gone == b.gone
+        && a.policy == b.policy
 }

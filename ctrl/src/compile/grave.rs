@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dataplane::addr::Addr;
-use dataplane::tables::Timeouts;
 use dataplane::tables::frontend::FrontendKey;
+use dataplane::tables::{NatEnd, Timeouts};
 
 use super::BackendKey;
 
@@ -24,6 +24,8 @@ pub struct Graves {
     pub left: Graveyard<(FrontendKey, BackendKey)>,
     pub snat: Graveyard<Addr>,
     pub vips: Graveyard<Addr>,
+    /// Backends that left mode `nat`.
+    pub nat: Graveyard<NatEnd>,
 }
 
 impl Graves {
@@ -35,6 +37,7 @@ impl Graves {
             self.left.deadline(age),
             self.snat.deadline(LINGER),
             self.vips.deadline(LINGER),
+            self.nat.deadline(LINGER),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dataplane::addr::{Addr, Proto};
 use dataplane::tables::registry::Registry;
-use dataplane::tables::{Owned, PortId, PortMask, SnatAddress, Vip};
+use dataplane::tables::{NatBackends, Owned, PortId, PortMask, SnatAddress, Vip};
 
 use super::SnatKey;
 use super::plan::{FrontendPlan, Plan, PortPlan};
@@ -37,6 +37,10 @@ pub fn addresses<'v>(
             entry.announce = plan.ports.all();
         }
     }
+    for (addr, announce) in &plan.routers {
+        let entry = owned.entry(*addr).or_default();
+        entry.announce = PortMask(entry.announce.0 | announce.0);
+    }
     silence(&mut owned, &plan.apart);
     owned
 }
@@ -50,9 +54,14 @@ fn silence(owned: &mut BTreeMap<Addr, Owned>, apart: &Apart) {
     }
 }
 
-/// What the steering program shall take: VIPs and our own SNAT addresses wholly, those that
-/// Linux owns by port range.
-pub fn steering(owned: &BTreeMap<Addr, Owned>, plan: &Plan, topology: &Topology) -> Steering {
+/// What the steering program shall take: VIPs, router addresses and our own SNAT addresses wholly,
+/// those that Linux owns by port range, and what backends in mode `nat` say.
+pub fn steering(
+    owned: &BTreeMap<Addr, Owned>,
+    plan: &Plan,
+    topology: &Topology,
+    nat_backends: &NatBackends,
+) -> Steering {
     let share = |addr: &Addr, owned: &Owned| {
         let source = plan.snat.get(addr).filter(|source| source.shared && owned.vip.is_none());
         source.map_or(Share::Whole, ranges)
@@ -62,6 +71,7 @@ pub fn steering(owned: &BTreeMap<Addr, Owned>, plan: &Plan, topology: &Topology)
     let global = topology.addresses.iter().filter(|held| held.global);
     Steering {
         addresses: taken.map(|(addr, owned)| (*addr, share(addr, owned))).collect(),
+        nat_backends: nat_backends.iter().map(|(end, _)| *end).collect(),
         host: global.map(|held| Addr::from(held.net.addr())).collect(),
     }
 }

@@ -3,14 +3,15 @@ use std::sync::Arc;
 
 use dataplane::addr::{Addr, Family};
 use dataplane::tables::frontend::{FrontendKey, Mode};
-use dataplane::tables::{FrontendId, Port, PortId, PortMask, SnatAddress};
+use dataplane::tables::{FrontendId, Policy, Port, PortId, PortMask, SnatAddress};
 
 use super::backends::{Backends, HopKey};
 use super::linux::LinuxOwned;
 use super::routes::Lookup;
 use super::uses::Uses;
 use super::{
-    BackendKey, Compiler, Strictness, TOMBSTONES_MAX, backends, ports, reach, services, snat,
+    BackendKey, Compiler, Strictness, TOMBSTONES_MAX, backends, ports, reach, routers, services,
+    snat,
 };
 use crate::desired::Desired;
 use crate::desired::apart::Apart;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub backends: Backends,
     /// By service.
     pub frontends: Vec<Vec<FrontendPlan>>,
+    /// Router addresses with the ports on which they are announced.
+    pub routers: Vec<(Addr, PortMask)>,
     /// Addresses that are apart from the rule.
     pub apart: Arc<Apart>,
     pub troubles: Troubles,
@@ -53,6 +56,15 @@ impl Troubles {
         all.map(|problem| problem.clone().demoted()).collect()
     }
 
+    /// Those that refuse a new wish; what is worth a word stays.
+    fn take_errors(&mut self) -> Vec<Problem> {
+        let all = std::iter::once(&mut self.host).chain(self.services.values_mut());
+        let errors = all.flat_map(|found| found.extract_if(.., |problem| problem.is_error()));
+        let errors = errors.collect();
+        self.services.retain(|_, found| !found.is_empty());
+        errors
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.host.is_empty() && self.services.is_empty()
@@ -69,7 +81,7 @@ pub struct PortPlan {
 }
 
 /// One (VIP, port, protocol).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct FrontendPlan {
     pub key: FrontendKey,
     pub mode: Mode,
@@ -79,6 +91,9 @@ pub struct FrontendPlan {
     pub announce: PortMask,
     /// Slots of the Maglev table.
     pub table_size: u32,
+    pub policy: Policy,
+    /// In mode `nat`: a reply without a flow is translated.
+    pub stateless_replies: bool,
 }
 
 impl PortPlan {
@@ -148,10 +163,10 @@ pub fn plan(
     for service in services {
         services::vips_are_free(service, &linux, &mut problems);
     }
+    let routers = routers::plan(desired, &linux, &ports, &mut problems);
     problems.extend(too_many(frontends.iter().flatten().count(), &backends));
     if strictness == Strictness::New {
-        problems.append(&mut troubles.host);
-        problems.extend(std::mem::take(&mut troubles.services).into_values().flatten());
+        problems.extend(troubles.take_errors());
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -165,6 +180,7 @@ pub fn plan(
         hops: backends.hops(lookup),
         backends,
         frontends,
+        routers,
         apart: Arc::clone(&desired.apart),
         troubles,
     })

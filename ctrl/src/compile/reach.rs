@@ -2,7 +2,7 @@ use dataplane::addr::Addr;
 
 use super::plan::PortPlan;
 use super::routes::{self, Lookup};
-use super::snat;
+use super::{dsr, snat};
 use crate::desired::{BackendSettings, Desired, Service};
 use crate::problem::Problem;
 use crate::topology::{RouteKind, Topology};
@@ -15,7 +15,7 @@ pub fn troubles(
     ports: &PortPlan,
     lookup: &Lookup,
 ) -> Vec<Problem> {
-    let mut troubles = Vec::new();
+    let mut troubles = dsr::off_link(service, ports, lookup);
     for backend in &service.backends {
         let addr = Addr::from(backend.address.value);
         match lookup.hop(addr) {

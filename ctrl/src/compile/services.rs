@@ -4,13 +4,13 @@ use dataplane::tables::frontend::FrontendKey;
 
 use super::linux::LinuxOwned;
 use super::plan::{FrontendPlan, PortPlan};
-use super::{members, snat};
+use super::{members, policy, snat};
 use crate::desired::{Announce, Desired, Service};
 use crate::problem::Problem;
 
 /// One frontend for each (VIP, port) of a service of `desired`.
 pub fn frontends(desired: &Desired, service: &Service, ports: &PortPlan) -> Vec<FrontendPlan> {
-    let announce = announce_mask(service, ports);
+    let announce = announce_mask(&service.announce, ports);
     let mut frontends = Vec::with_capacity(service.vips.len() * service.ports.len());
     for vip in &service.vips {
         let vip = Addr::from(vip.value);
@@ -22,6 +22,8 @@ pub fn frontends(desired: &Desired, service: &Service, ports: &PortPlan) -> Vec<
                 mode: service.mode,
                 snat: snat.clone(),
                 table_size: members::table_size(desired, service, members.len()),
+                policy: policy::of_frontend(service, &members),
+                stateless_replies: service.policy.stateless_replies(),
                 members,
                 announce,
             });
@@ -47,8 +49,9 @@ pub fn vips_are_free(service: &Service, linux: &LinuxOwned<'_>, problems: &mut V
     }
 }
 
-fn announce_mask(service: &Service, ports: &PortPlan) -> PortMask {
-    match &service.announce {
+/// The ports on which something is announced.
+pub fn announce_mask(announce: &Announce, ports: &PortPlan) -> PortMask {
+    match announce {
         Announce::All => ports.all(),
         Announce::None => PortMask::NONE,
         // `validate` has refused names that are no port.

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use dataplane::addr::{Addr, Family};
+use dataplane::tables::frontend::Mode;
 use dataplane::tables::{Port, SnatAddress};
 
 use super::backends::{BackendPlan, Backends};
@@ -58,8 +59,17 @@ pub fn no_default(service: &Service, backend: &BackendSettings, port: &Port) -> 
         family_name(addr.family()),
         service.name.value
     );
-    Problem::error(backend.address.place(), what)
-        .help("give the port an address, or name one in snat.addresses or snat_addresses")
+    let problem = Problem::error(backend.address.place(), what)
+        .help("give the port an address, or name one in snat.addresses or snat_addresses");
+    unless_needed(service.mode, problem)
+}
+
+/// In other modes only hairpin clients are served from an address of ours.
+fn unless_needed(mode: Mode, problem: Problem) -> Problem {
+    match mode {
+        Mode::Snat => problem,
+        Mode::Nat | Mode::DsrL2 => problem.demoted(),
+    }
 }
 
 /// A VIP that is a source too must not use a service's port as a source port: a reply could not

@@ -3,6 +3,7 @@ use std::fmt;
 
 use dataplane::addr::{Addr, Proto};
 
+use super::policy;
 use super::shift::{Shift, Tables};
 use crate::compile::members;
 use crate::desired::health::Probe;
@@ -41,6 +42,7 @@ pub fn compare(name: &str, sides: [Side<'_>; 2], tables: &mut Tables) -> Option<
         let (before, after) = (checked(old.1), checked(new.1));
         changes.push(format!("~ health check {before} -> {after}"));
     }
+    changes.extend(policy::compare(old.1, new.1));
     let frontends = kept(old.1, new.1);
     let shifts: Vec<Shift> = frontends
         .iter()
@@ -138,7 +140,7 @@ fn sets(
     [of(old), of(new)]
 }
 
-fn listed(changes: &mut Vec<String>, word: &str, [old, new]: [BTreeSet<String>; 2]) {
+pub(super) fn listed(changes: &mut Vec<String>, word: &str, [old, new]: [BTreeSet<String>; 2]) {
     changes.extend(old.difference(&new).map(|gone| format!("- {word} {gone}")));
     changes.extend(new.difference(&old).map(|come| format!("+ {word} {come}")));
 }

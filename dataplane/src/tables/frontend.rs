@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 
 use super::id::{BackendId, FrontendId, Slab, SnatId};
 use super::maglev::Maglev;
+use super::policy::Policy;
 use crate::addr::{Addr, L4Port, Proto};
 
 /// What a client connects to.
@@ -28,10 +29,30 @@ impl Hash for FrontendKey {
 }
 
 /// How packets reach the backends (design section 5). More modes come with later features.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
 pub enum Mode {
     /// Destination and source rewritten: works everywhere.
+    #[default]
     Snat,
+    /// Destination rewritten, the client's address kept: the backend's way to its clients goes
+    /// through us.
+    Nat,
+    /// Only MACs and TTL change: the backend is on the link, has the VIP on a loopback, and
+    /// answers the client itself.
+    DsrL2,
+}
+
+impl Mode {
+    /// The word in configuration and output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Snat => "snat",
+            Self::Nat => "nat",
+            Self::DsrL2 => "dsr-l2",
+        }
+    }
 }
 
 /// One (VIP, port, protocol) and how it is balanced.
@@ -51,6 +72,8 @@ pub struct Frontend {
     pub left: Box<[BackendId]>,
     /// Removed: its TCP flows are reset, and there are no new ones.
     pub gone: bool,
+    /// What it does besides balancing.
+    pub policy: Policy,
 }
 
 /// All frontends, by key and by id.

@@ -1,5 +1,6 @@
 /// Keys and sections of the file itself.
-pub const TOP: &[&str] = &["gateway", "worker", "maglev", "snat", "timeouts", "port", "service"];
+pub const TOP: &[&str] =
+    &["gateway", "worker", "maglev", "snat", "timeouts", "port", "router", "service"];
 /// Keys of `[gateway]`.
 pub const GATEWAY: &[&str] =
     &["name", "api", "metrics", "log", "pin_dir", "vips_at_start", "linger"];
@@ -13,6 +14,8 @@ pub const SNAT: &[&str] = &["addresses", "ports", "shared_ports"];
 pub const TIMEOUTS: &[&str] = &["tcp_syn", "tcp_established", "tcp_fin", "udp"];
 /// Keys of `[[port]]`.
 pub const PORT: &[&str] = &["name", "mode"];
+/// Keys of `[[router]]`.
+pub const ROUTER: &[&str] = &["address", "announce"];
 /// Keys of `[[service]]`.
 pub const SERVICE: &[&str] = &[
     "name",
@@ -25,6 +28,12 @@ pub const SERVICE: &[&str] = &[
     "backends",
     "table_size",
     "health",
+    "affinity",
+    "allow",
+    "deny",
+    "hairpin",
+    "mss",
+    "stateless_replies",
 ];
 /// Keys of an element of `ports` of a service.
 pub const SERVICE_PORT: &[&str] = &["port", "protocol", "target"];
@@ -53,6 +62,7 @@ pub const ALL: &[(&str, &[&str])] = &[
     ("[snat]", SNAT),
     ("[timeouts]", TIMEOUTS),
     ("[[port]]", PORT),
+    ("[[router]]", ROUTER),
     ("[[service]]", SERVICE),
     ("ports of [[service]]", SERVICE_PORT),
     ("backends of [[service]]", BACKEND),

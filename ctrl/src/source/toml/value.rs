@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use dataplane::tables::flow_hash::HashSeeds;
 use dataplane::tables::maglev::TABLE_SIZES;
+use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::item::Item;
@@ -18,7 +19,7 @@ pub fn address(item: &Item<'_, '_>) -> Option<Located<IpAddr>> {
         Ok(IpAddr::V6(v6)) => match v6.to_ipv4_mapped() {
             None => Some(item.located(IpAddr::V6(v6))),
             Some(v4) => {
-                mapped(item, text, v4);
+                mapped(item, text, &v4.to_string());
                 None
             }
         },
@@ -33,7 +34,7 @@ pub fn address(item: &Item<'_, '_>) -> Option<Located<IpAddr>> {
     }
 }
 
-fn mapped(item: &Item<'_, '_>, text: &str, v4: Ipv4Addr) {
+fn mapped(item: &Item<'_, '_>, text: &str, v4: &str) {
     let what = format!("{} is \"{text}\", an IPv4 address written as IPv6", item.name);
     item.wrong(what, format!("write \"{v4}\""));
 }
@@ -65,6 +66,43 @@ fn hint(text: &str) -> String {
 pub fn addresses(item: &Item<'_, '_>) -> Option<Vec<Located<IpAddr>>> {
     let list = item.list("[\"172.16.1.1\"]")?;
     Some(list.iter().filter_map(address).collect())
+}
+
+/// A prefix; an address alone stands for itself.
+pub fn prefix(item: &Item<'_, '_>) -> Option<Located<IpNet>> {
+    let text = item.text("\"10.0.0.0/8\" or \"fd00::/8\"")?;
+    if !text.contains('/') {
+        return address(item).map(|addr| Located { value: addr.value.into(), place: addr.place });
+    }
+    let Ok(net) = text.parse::<IpNet>() else {
+        let what = format!("{} is \"{text}\", which is not a prefix", item.name);
+        item.wrong(
+            what,
+            "write an address and a length, for example \"10.0.0.0/8\" or \"fd00::/8\"",
+        );
+        return None;
+    };
+    if net.trunc() != net {
+        let length = net.prefix_len();
+        let what =
+            format!("{} is \"{text}\", which has bits beyond its length {length}", item.name);
+        item.wrong(what, format!("write \"{}\"", net.trunc()));
+        return None;
+    }
+    if let IpNet::V6(v6) = net
+        && v6.prefix_len() >= 96
+        && let Some(v4) = v6.addr().to_ipv4_mapped()
+    {
+        mapped(item, text, &format!("{v4}/{}", v6.prefix_len() - 96));
+        return None;
+    }
+    Some(item.located(net))
+}
+
+/// An array of prefixes.
+pub fn prefixes(item: &Item<'_, '_>) -> Option<Vec<Located<IpNet>>> {
+    let list = item.list("[\"10.0.0.0/8\"]")?;
+    Some(list.iter().filter_map(prefix).collect())
 }
 
 /// An address with a port.

@@ -4,7 +4,8 @@ use dataplane::addr::{Mac, Proto};
 use dataplane::tables::frontend::Mode;
 
 use crate::desired::{
-    Announce, BackendSettings, Desired, Located, PortSettings, Service, ServicePort, XdpMode,
+    Announce, BackendSettings, Desired, Located, PolicySettings, PortSettings, Service,
+    ServicePort, XdpMode,
 };
 use crate::topology::{KernelRoute, Link, LinkAddress, RouteKind, Topology};
 
@@ -46,6 +47,7 @@ pub fn service(name: &str, vips: &[&str], backends: &[usize]) -> Service {
         backends: backends.iter().map(|index| backend(*index, 100)).collect(),
         table_size: None,
         health: None,
+        policy: PolicySettings::default(),
     }
 }
 
