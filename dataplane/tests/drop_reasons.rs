@@ -311,7 +311,9 @@ fn the_icmp_of_one_family_is_an_unknown_protocol_in_the_other() {
 #[test]
 fn every_reason_has_a_packet() {
     let causes: Vec<_> = by_bytes().into_iter().chain(by_state()).collect();
-    for reason in DropReason::ALL {
+    // These take several workers: tests/handover.rs has their packets.
+    let between = [DropReason::HandoverFull, DropReason::HandedOverTwice];
+    for reason in DropReason::ALL.iter().filter(|reason| !between.contains(reason)) {
         let (_, cause) = causes.iter().find(|(r, _)| r == reason).unwrap_or_else(|| {
             panic!("{} has no packet here", reason.name());
         });

@@ -55,7 +55,7 @@ fn remove(world: &mut World, backend: portreeve_dataplane::addr::Addr) {
     world.change(|tables| {
         let all = tables.backends.iter().map(|(id, old)| {
             let state = if old.addr == backend { BackendState::Gone } else { old.state };
-            (id, Backend { state, ..old.clone() })
+            (id, Backend { state, ..*old })
         });
         tables.backends = Arc::new(all.collect());
     });

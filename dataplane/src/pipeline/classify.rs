@@ -50,7 +50,7 @@ pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
 fn owned_by<'a>(share: &Share, subject: Subject<'a>) -> Result<Subject<'a>, DropReason> {
     let port = match subject {
         Subject::Service(_, transport, ..) => transport.src,
-        Subject::Reply(_, transport, ..) => transport.dst,
+        Subject::Reply(_, transport, ..) | Subject::NatReply(_, transport, _) => transport.dst,
         _ => return Ok(subject),
     };
     match share.elsewhere(port) {

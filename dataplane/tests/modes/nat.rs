@@ -211,7 +211,7 @@ fn the_table_gives_back_what_flows_of_each_mode_took() {
             assert!(world.worker.flows().is_empty());
             world.change(|tables| {
                 let active = |(id, old): (BackendId, &Backend)| {
-                    (id, Backend { state: BackendState::Active, ..old.clone() })
+                    (id, Backend { state: BackendState::Active, ..*old })
                 };
                 tables.backends = Arc::new(tables.backends.iter().map(active).collect());
             });
