@@ -19,6 +19,10 @@ pub mod run_dir;
 pub mod bpffs;
 /// The lab of the study log that this project starts from.
 pub mod seed;
+/// Two gateways beside each other.
+pub mod pair;
+/// The real keepalived.
+pub mod keepalived;
 /// The servers behind the VIPs: `whoami`, downloads, UDP echo.
 pub mod server;
 /// The `portreeve` process under test.
