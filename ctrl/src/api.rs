@@ -5,6 +5,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -108,7 +109,8 @@ async fn count_flows(State(ask): State<Asker>, Parameters(what): Parameters<Addr
 }
 
 async fn hold(State(ask): State<Asker>, Json(vip): Json<VipOrder>) -> Response {
-    order(ask, |reply| Order::Hold(vip.address.map(Addr::from), reply)).await
+    let lease = vip.lease_ms.map(Duration::from_millis);
+    order(ask, |reply| Order::Hold(vip.address.map(Addr::from), lease, reply)).await
 }
 
 async fn release(State(ask): State<Asker>, Json(vip): Json<VipOrder>) -> Response {

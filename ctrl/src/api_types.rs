@@ -116,6 +116,9 @@ pub struct VipOrder {
     /// The address.
     #[serde(default)]
     pub address: Option<IpAddr>,
+    /// Of an order to hold: milliseconds after which it ends unless it is given again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
 }
 
 /// An address with what was said of it.

@@ -108,6 +108,9 @@ forwarded for gateway.linger, then the kernel gets them. `hold` announces the ad
 gratuitous ARP or an unsolicited advertisement too, also when it was announced all along. `all`
 means every address, those that a reload brings included.
 
+With --for, the address is released when the time is over, unless `hold` is given again before:
+whoever decides has to stay alive for it.
+
 This outlives a reload and ends with the process; how it begins says gateway.vips_at_start.
 
   portreeve vip release 10.10.200.1
@@ -264,12 +267,23 @@ pub struct VipArgs {
 #[derive(Debug, Subcommand)]
 pub enum VipCommand {
     /// Announce it
-    Hold(WhichVip),
+    Hold(HoldArgs),
     /// Announce it no more
     Release(WhichVip),
 }
 
-/// Arguments of `vip hold` and `vip release`.
+/// Arguments of `vip hold`.
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// Which
+    #[command(flatten)]
+    pub which: WhichVip,
+    /// Only for this long, unless it is said again (500ms, 3s, 1m)
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub lease: Option<Duration>,
+}
+
+/// Which addresses an order is about.
 #[derive(Debug, Args)]
 pub struct WhichVip {
     /// How to ask
@@ -328,7 +342,7 @@ fn one_or_all(text: &str) -> Result<VipOrder, String> {
         return Ok(VipOrder::default());
     }
     let address = text.parse().map_err(|_| "write an address, or all".to_owned())?;
-    Ok(VipOrder { address: Some(address) })
+    Ok(VipOrder { address: Some(address), lease_ms: None })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
