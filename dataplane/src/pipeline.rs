@@ -12,6 +12,8 @@ pub mod stage;
 pub mod rewrite;
 /// Out, to wait for a next hop, or home to the pool.
 pub mod tx;
+/// What would become of a packet, without one.
+pub mod rehearse;
 
 /// What a packet is, as a value.
 pub mod packet;
