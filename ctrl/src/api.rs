@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::desired::Gateway;
 use crate::run::queries::Query;
+use crate::trace::Question;
 
 /// Mode of the socket: its owner and group may ask.
 const SOCKET_MODE: u32 = 0o660;
@@ -83,6 +84,7 @@ fn admin(ask: Asker) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/services", get(services))
         .route("/v1/flows", get(flows))
+        .route("/v1/trace", get(trace))
         .route("/metrics", get(metrics))
         .with_state(ask)
 }
@@ -111,6 +113,14 @@ async fn flows(State(ask): State<Asker>, Parameters(filter): Parameters<FlowFilt
     let FlowFilter { limit, service } = filter;
     let limit = limit.min(FLOWS_MAX);
     json(ask, |reply| Query::Flows { limit, service, reply }).await
+}
+
+async fn trace(State(ask): State<Asker>, Parameters(asked): Parameters<Question>) -> Response {
+    match question(ask, |reply| Query::Trace(asked, reply)).await {
+        Some(Ok(trace)) => Json(trace).into_response(),
+        Some(Err(wrong)) => (StatusCode::BAD_REQUEST, wrong).into_response(),
+        None => unavailable(),
+    }
 }
 
 async fn metrics(State(ask): State<Asker>) -> Response {

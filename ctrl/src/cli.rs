@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
+use crate::trace::{End, Target};
 
 /// Exit code for problems and failures.
 pub const PROBLEMS: u8 = 1;
@@ -75,6 +76,21 @@ Ask a running gateway for connections: who talks to which backend through which 
   portreeve flows --service web
   portreeve flows --json --limit 1000 | jq '.[] | select(.idle_ms > 60000)'";
 
+const TRACE_LONG: &str = "\
+Walk through the tables of a running gateway as a packet would, without sending one, and say each
+decision in words: where the packet comes in, whether the XDP program takes it, service, connection,
+backend and why, source address, next hop, the way out, the way back; and where it would stop, why,
+and what to do.
+
+Without a port, the question is who answers for the address, and pings it. A backend's reply is
+asked for by the backend as --from and our address and port towards it as --to.
+
+  portreeve trace --from 10.10.200.5:40000 --to 10.10.200.1:80/tcp
+  portreeve trace --from '[fd00::5]' --to '[fd00::1]:53/udp' --json
+  portreeve trace --from 10.10.200.5 --to 10.10.200.1
+
+Exit code: 0 when the packet reaches its end, 1 when it stops, or cannot be asked about.";
+
 const DETACH_LONG: &str = "\
 Take the steering program of a stopped gateway off its interfaces and remove its pins. From then on
 the kernel sees all packets again, those for the gateway's addresses too. Refused while a gateway
@@ -111,6 +127,9 @@ pub enum Command {
     /// Ask a running gateway for connections
     #[command(long_about = FLOWS_LONG)]
     Flows(FlowsArgs),
+    /// Say what a running gateway would do with a packet, and why
+    #[command(long_about = TRACE_LONG)]
+    Trace(TraceArgs),
     /// Take the steering program of a stopped gateway off its interfaces
     #[command(long_about = DETACH_LONG)]
     Detach(DetachArgs),
@@ -180,6 +199,42 @@ pub struct FlowsArgs {
     pub service: Option<String>,
 }
 
+/// Arguments of `trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// How to ask
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// Who sends: ADDR or ADDR:PORT ([ADDR]:PORT for IPv6)
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub from: End,
+    /// To whom: ADDR:PORT/tcp, ADDR:PORT/udp, or ADDR for ARP, NDP and ping
+    #[arg(long, value_name = "ADDR[:PORT][/PROTO]")]
+    pub to: Target,
+    /// The port (interface) that it comes in through; else by the kernel's route back
+    #[arg(long = "in", value_name = "PORT")]
+    pub in_port: Option<String>,
+    /// Length of the IP packet in bytes; IPv4 is sent with DF
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub size: u16,
+    /// TTL or hop limit
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub ttl: u8,
+    /// How the answer is printed
+    #[arg(long, short, value_name = "FORMAT")]
+    pub output: Option<Output>,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON value
+    Json,
+}
+
 /// Arguments of `detach`.
 #[derive(Debug, Args)]
 pub struct DetachArgs {
@@ -208,6 +263,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(args) => commands::status::run(&args),
         Command::Services(args) => commands::services::run(&args),
         Command::Flows(args) => commands::flows::run(&args),
+        Command::Trace(args) => commands::trace::run(&args),
         Command::Detach(args) => commands::detach::run(&args),
     }
 }

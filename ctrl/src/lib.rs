@@ -24,6 +24,8 @@ pub mod steer;
 pub mod diff;
 /// The memory that a configuration takes.
 pub mod memory;
+/// What would become of a packet, decision by decision.
+pub mod trace;
 /// What the admin API says, as types.
 pub mod api_types;
 /// The command line.

@@ -49,6 +49,10 @@ async fn ask(socket: &Path, path: &str) -> anyhow::Result<String> {
         response.into_body().collect().await.with_context(|| format!("GET {path} broke off"))?;
     driver.abort();
     let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+    // The gateway says what is wrong with the question: nothing to add.
+    if status == StatusCode::BAD_REQUEST {
+        bail!("{}", text.trim());
+    }
     if status != StatusCode::OK {
         bail!("GET {path}: {status}: {}", text.trim());
     }

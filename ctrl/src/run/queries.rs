@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use dataplane::addr::{Addr, L4Port};
 use dataplane::drop_reason::DropReason;
+use dataplane::pipeline::rehearse::{FlowName, KnownFlow};
 use dataplane::tables::{BackendId, BackendState, FrontendId, Maglev, PortId};
 use dataplane::worker::command::{Census, Command, FlowInfo, ListFlows};
 use tokio::sync::oneshot;
@@ -15,6 +16,7 @@ use crate::api_types::{self, Flow, Frames, Reload, Service, Status};
 use crate::compile::{FrontendView, ServiceView, shares};
 use crate::memory;
 use crate::metrics;
+use crate::trace::{self, Question, Trace};
 
 /// Places of the flow table that a worker looks at in one go, so that packets do not wait.
 const PLACES: usize = 512;
@@ -36,6 +38,8 @@ pub enum Query {
         /// Where the answer goes.
         reply: oneshot::Sender<Vec<Flow>>,
     },
+    /// What would become of a packet?
+    Trace(Question, oneshot::Sender<Result<Trace, String>>),
     /// Everything that is counted, in OpenMetrics text.
     Metrics(oneshot::Sender<String>),
 }
@@ -67,6 +71,16 @@ impl Gateway {
                     let _ = reply.send(flows(&worker, &names, limit, service.as_deref()).await);
                 });
             }
+            Query::Trace(question, reply) => match trace::prepare(&question, &self.compiled) {
+                Ok(prepared) => {
+                    let worker = self.engine.handle();
+                    tokio::spawn(async move {
+                        let flow = find(&worker, prepared.flow_name()).await;
+                        let _ = reply.send(Ok(prepared.finish(flow)));
+                    });
+                }
+                Err(wrong) => drop(reply.send(Err(wrong))),
+            },
             Query::Metrics(reply) => {
                 let _ = reply.send(metrics::render(&self.status(), &self.services()));
             }
@@ -251,6 +265,16 @@ async fn census(worker: &Handle) -> Option<Frames> {
         rx_ring_full: census.rx_ring_full,
         fill_ring_empty: census.fill_ring_empty,
     })
+}
+
+/// The flow of this name, when the worker has it.
+async fn find(worker: &Handle, name: Option<FlowName>) -> Option<KnownFlow> {
+    let (reply, answer) = oneshot::channel();
+    let reply = Box::new(move |found| {
+        let _ = reply.send(found);
+    });
+    worker.command(Command::FindFlow(name?, reply));
+    tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?
 }
 
 /// Asks the worker for one part of its table after the other.
