@@ -1,5 +1,5 @@
 //! The command line. Exit codes: 0 all is well, 1 problems were found or something failed, 2 the
-//! command line itself is wrong.
+//! command line itself is wrong; `doctor`: 1 warnings, 2 errors.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,6 +91,19 @@ asked for by the backend as --from and our address and port towards it as --to.
 
 Exit code: 0 when the packet reaches its end, 1 when it stops, or cannot be asked about.";
 
+const DOCTOR_LONG: &str = "\
+Look at this host with the eyes of the gateway, whether one runs or not: kernel, rights, memory,
+clock; interfaces, queues without sockets, XDP programs of others, offloads, MTUs; addresses, routes,
+neighbours that do not answer; and what the running gateway says. Each finding says what to do and
+ends with a word in brackets that stays the same, for scripts.
+
+Without a file, the configuration of the running gateway is taken. Nothing is changed or sent.
+
+  portreeve doctor
+  portreeve doctor /etc/portreeve/gateway.toml -o json | jq '.[] | select(.severity == \"error\")'
+
+Exit code: 0 when nothing is wrong, 1 with warnings, 2 with errors.";
+
 const DETACH_LONG: &str = "\
 Take the steering program of a stopped gateway off its interfaces and remove its pins. From then on
 the kernel sees all packets again, those for the gateway's addresses too. Refused while a gateway
@@ -130,6 +143,9 @@ pub enum Command {
     /// Say what a running gateway would do with a packet, and why
     #[command(long_about = TRACE_LONG)]
     Trace(TraceArgs),
+    /// Say what is wrong with this host, and what to do
+    #[command(long_about = DOCTOR_LONG)]
+    Doctor(DoctorArgs),
     /// Take the steering program of a stopped gateway off its interfaces
     #[command(long_about = DETACH_LONG)]
     Detach(DetachArgs),
@@ -225,6 +241,26 @@ pub struct TraceArgs {
     pub output: Option<Output>,
 }
 
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The configuration file; else that of the running gateway
+    #[arg(value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Socket of the admin API, instead of gateway.api
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Where the steering program is pinned, instead of gateway.pin_dir
+    #[arg(long, value_name = "DIR")]
+    pub pin_dir: Option<PathBuf>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How the findings are printed
+    #[arg(long, short, value_name = "FORMAT")]
+    pub output: Option<Output>,
+}
+
 /// How an answer is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Output {
@@ -264,6 +300,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Services(args) => commands::services::run(&args),
         Command::Flows(args) => commands::flows::run(&args),
         Command::Trace(args) => commands::trace::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Detach(args) => commands::detach::run(&args),
     }
 }

@@ -14,6 +14,8 @@ pub mod services;
 pub mod flows;
 /// `portreeve trace`
 pub mod trace;
+/// `portreeve doctor`
+pub mod doctor;
 /// `portreeve detach`
 pub mod detach;
 /// Asks the admin API.

@@ -26,6 +26,8 @@ pub mod diff;
 pub mod memory;
 /// What would become of a packet, decision by decision.
 pub mod trace;
+/// The host seen with our eyes: what keeps packets from getting through, and what to do.
+pub mod doctor;
 /// What the admin API says, as types.
 pub mod api_types;
 /// The command line.
