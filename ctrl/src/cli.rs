@@ -97,7 +97,8 @@ clock; interfaces, queues without sockets, XDP programs of others, offloads, MTU
 neighbours that do not answer; and what the running gateway says. Each finding says what to do and
 ends with a word in brackets that stays the same, for scripts.
 
-Without a file, the configuration of the running gateway is taken. Nothing is changed or sent.
+Without a file, the configuration of the running gateway is taken. Nothing is changed, and nothing
+is sent without --probe.
 
   portreeve doctor
   portreeve doctor /etc/portreeve/gateway.toml -o json | jq '.[] | select(.severity == \"error\")'
@@ -253,6 +254,9 @@ pub struct DoctorArgs {
     /// Where the steering program is pinned, instead of gateway.pin_dir
     #[arg(long, value_name = "DIR")]
     pub pin_dir: Option<PathBuf>,
+    /// Ask the links whether somebody else has our addresses (ARP probes, duplicate detection)
+    #[arg(long)]
+    pub probe: bool,
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,

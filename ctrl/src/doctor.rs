@@ -11,10 +11,13 @@ mod host;
 mod ports;
 /// Addresses, routes, neighbours, MTUs.
 mod paths;
+/// Who else has our addresses.
+mod owners;
 /// What the running gateway says of itself.
 mod running;
 
 pub use facts::Facts;
+pub use owners::owners;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -40,6 +40,8 @@ pub mod groups;
 pub mod watch;
 /// Giving up what is only needed to start.
 pub mod privileges;
+/// Asks the links whether somebody else has an address.
+pub mod probe;
 /// Tells the service manager how we are.
 pub mod notify;
 /// Logs.

@@ -362,3 +362,86 @@ fn offloads_that_merge_packets_in_skb_mode() -> Result<()> {
     ensure!(doctor(&net.gateway, &appliance, "offloads")?.is_none(), "what it said helps");
     Ok(())
 }
+
+/// A second host has the VIPs of both families before the gateway starts.
+#[test]
+fn an_address_that_another_host_has() -> Result<()> {
+    let Some(net) = lab("an_address_that_another_host_has", LinkOptions::default())? else {
+        return Ok(());
+    };
+    net.client.address("ens5", &format!("{}/29", seed::VIPS[0]))?;
+    net.client.address("ens5", &format!("{}/64", seed::VIPS_V6[0]))?;
+    let other = net.client.mac("ens5")?;
+    let both = fine() + &service(seed::VIPS_V6[0], &seed::SERVERS_V6, WEB);
+    let dir = RunDir::new()?;
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, &both).context("write a configuration")?;
+    let file = file.to_str().context("a path that is not UTF-8")?;
+    let asked = ["doctor", file, "--socket", "/nowhere", "--probe", "--json"];
+    let ran = net.gateway.run(&program()?, &asked)?;
+    let found = finding(&ran.stdout, "address_conflict")?.context(ran.stdout)?;
+    named(&found, "10.10.200.1 is also claimed by")?;
+    ensure!(found.contains(&other), "{found}");
+
+    let appliance = Appliance::start(&net.gateway, &both)?;
+    let status = appliance.cli(&net.gateway, &["status"])?.ok()?;
+    for vip in [seed::VIPS[0], seed::VIPS_V6[0]] {
+        let alarm = format!("ALARM: {vip} is also claimed by {other} on ens5");
+        ensure!(status.contains(&alarm), "{alarm}?\n{status}\n{}", appliance.log_tail());
+        let logged =
+            format!("{vip} is also claimed by {other} on ens5: two stations answer for it");
+        ensure!(appliance.log().contains(&logged), "{}", appliance.log_tail());
+    }
+    named(&status, "ALARM: 10.10.200.1 is also claimed by")?;
+    let found = diagnosed(&net.gateway, &appliance, "address_conflict")?;
+    named(&found, "10.10.200.1 is also claimed by")
+}
+
+/// A second host takes a VIP while the gateway runs, and says so as keepalived and others do.
+#[test]
+fn an_address_that_another_host_takes_later() -> Result<()> {
+    let name = "an_address_that_another_host_takes_later";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let other = net.client.mac("ens5")?;
+    let metrics = "[gateway]\nmetrics = \"127.0.0.1:9100\"\n".to_owned();
+    let both = metrics + &fine() + &service(seed::VIPS_V6[0], &seed::SERVERS_V6, WEB);
+    let appliance = Appliance::start(&net.gateway, &both)?;
+    ensure!(doctor(&net.gateway, &appliance, "address_conflict")?.is_none(), "before the fault");
+    net.client.sysctl("net.ipv4.conf.ens5.arp_notify", "1")?;
+    net.client.sysctl("net.ipv6.conf.ens5.ndisc_notify", "1")?;
+    net.client.address("ens5", &format!("{}/29", seed::VIPS[0]))?;
+    net.client.address("ens5", &format!("{}/64", seed::VIPS_V6[0]))?;
+    net.client.ip_batch(
+        "link set ens5 address 02:70:72:ff:00:09\nlink set ens5 address 02:70:72:ff:00:0a",
+    )?;
+    let began = Instant::now();
+    for vip in [seed::VIPS[0], seed::VIPS_V6[0]] {
+        let alarm = format!("ALARM: {vip} is also claimed by 02:70:72:ff:00:0");
+        loop {
+            let status = appliance.cli(&net.gateway, &["status"])?.ok()?;
+            if status.contains(&alarm) {
+                break;
+            }
+            ensure!(began.elapsed() < SOON, "{alarm}? (not {other})\n{status}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let text = net.gateway.run("curl", &["--silent", "http://127.0.0.1:9100/metrics"])?.ok()?;
+    let metric = format!("portreeve_address_conflicts{{address=\"{}\"", seed::VIPS[0]);
+    ensure!(text.contains(&metric), "{text}");
+    Ok(())
+}
+
+/// A VIP that is added while the gateway runs is asked for before it is claimed.
+#[test]
+fn an_address_that_another_host_has_when_it_is_added() -> Result<()> {
+    let name = "an_address_that_another_host_has_when_it_is_added";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let appliance = Appliance::start(&net.gateway, &fine())?;
+    net.client.address("ens5", &format!("{}/29", seed::VIPS[1]))?;
+    appliance.reload(&(fine() + &service(seed::VIPS[1], &seed::SERVERS, WEB)))?;
+    let status = appliance.cli(&net.gateway, &["status"])?.ok()?;
+    let alarm = format!("ALARM: {} is also claimed by {}", seed::VIPS[1], net.client.mac("ens5")?);
+    ensure!(status.contains(&alarm), "{alarm}?\n{status}\n{}", appliance.log_tail());
+    Ok(())
+}

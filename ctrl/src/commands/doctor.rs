@@ -6,7 +6,7 @@ use super::file::File;
 use crate::api_types::Status;
 use crate::cli::{DoctorArgs, Output};
 use crate::desired::{Desired, Gateway};
-use crate::doctor::{Facts, Finding, Severity, examine};
+use crate::doctor::{Facts, Finding, Severity, examine, owners};
 use crate::problem::Problem;
 
 /// Looks at this host and prints what is wrong with it: exit code 0 when nothing is, 1 for
@@ -33,6 +33,9 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     };
     let facts = Facts::gather(config, &pin_dir, status)?;
     findings.extend(examine(&facts));
+    if args.probe {
+        findings.extend(owners(&facts)?);
+    }
     findings.sort_by_key(|finding| finding.severity);
     if args.json || args.output == Some(Output::Json) {
         println!("{}", serde_json::to_string_pretty(&findings)?);

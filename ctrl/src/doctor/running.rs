@@ -19,8 +19,24 @@ pub(super) fn examine(facts: &Facts, found: &mut Vec<Finding>) {
             "mend the file; it is read again by itself",
         ));
     }
+    for conflict in &status.conflicts {
+        found.push(owned_elsewhere(
+            conflict.address,
+            &conflict.mac,
+            &format!("{}, {} s ago", conflict.port, conflict.seconds_ago),
+        ));
+    }
     drops(status, found);
     full(status, found);
+}
+
+/// Two stations answer for one address.
+pub(super) fn owned_elsewhere(address: std::net::IpAddr, mac: &str, place: &str) -> Finding {
+    Finding::error(
+        "address_conflict",
+        format!("{address} is also claimed by {mac} ({place}): hosts go to one or the other"),
+        "find that station by its MAC, and take the address from it or from this gateway",
+    )
 }
 
 /// Reasons that say by themselves what is wrong.

@@ -73,12 +73,14 @@ impl Gateway {
     }
 
     async fn put_into_force(&mut self, compiled: Compiled) -> Result<()> {
+        self.begin_probing(&compiled);
         let steering_changed = self.steered.as_ref() != Some(&compiled.steering);
         if steering_changed {
             self.steer.retain_only(&compiled.steering).context("steer less")?;
         }
         self.engine.publish(compiled.tables.clone());
         self.await_adoption().await;
+        self.hear_owners(&compiled.tables).await;
         if steering_changed {
             self.steer.add(&compiled.steering).context("steer more")?;
             self.steered = Some(compiled.steering.clone());
@@ -150,7 +152,7 @@ impl Gateway {
     }
 }
 
-fn pairs(compiled: &Compiled) -> impl Iterator<Item = (Addr, PortId)> + '_ {
+pub(super) fn pairs(compiled: &Compiled) -> impl Iterator<Item = (Addr, PortId)> + '_ {
     let ports = compiled.tables.ports.len() as u8;
     compiled.announce.iter().flat_map(move |(addr, mask)| {
         (0..ports).map(PortId).filter(|port| mask.contains(*port)).map(|port| (*addr, port))

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Interval, sleep_until};
 
 use super::announce::Announcements;
+use super::conflicts::Claims;
 use super::hops::HopRequests;
 use super::queries::Query;
 use crate::netlink::Netlink;
@@ -22,6 +23,8 @@ pub enum Event {
     Hangup,
     /// Workers wait for next hops.
     HopsAsked,
+    /// Somebody else claims an address of ours.
+    AddressClaimed,
     /// Time to tell the kernel which neighbours are in use.
     RefreshHops,
     /// Time to announce an address again.
@@ -70,6 +73,7 @@ pub struct Sources<'a> {
     pub(super) queries: &'a mut mpsc::Receiver<Query>,
     pub(super) ended: &'a Notify,
     pub(super) hops: &'a HopRequests,
+    pub(super) claims: &'a Claims,
     pub(super) announcements: &'a Announcements,
     pub(super) recompile: Option<Duration>,
     pub(super) began: Instant,
@@ -92,6 +96,7 @@ impl Sources<'_> {
                 Event::Topology
             }
             () = at(self.announcements.next_due()) => Event::AnnounceDue,
+            () = self.claims.made() => Event::AddressClaimed,
             _ = self.outside.hangup.recv() => Event::Hangup,
             changed = self.outside.watch.changed() => {
                 if let Err(error) = changed {

@@ -101,6 +101,7 @@ impl Gateway {
             ports: self.ports(),
             workers: vec![self.worker()],
             frames: None,
+            conflicts: self.conflicts(),
             drops: drops.collect(),
             verdicts: self.verdicts(),
         }
