@@ -22,6 +22,7 @@ use crate::api_types::{Address, VipOrder};
 use crate::desired::Gateway;
 use crate::run::orders::Order;
 use crate::run::queries::Query;
+use crate::trace::Question;
 
 /// Mode of the socket: its owner and group may ask.
 const SOCKET_MODE: u32 = 0o660;
@@ -92,6 +93,7 @@ fn admin(ask: Asker) -> Router {
         .route("/v1/flows/count", get(count_flows))
         .route("/v1/vip/hold", post(hold))
         .route("/v1/vip/release", post(release))
+        .route("/v1/trace", get(trace))
         .route("/metrics", get(metrics))
         .with_state(ask)
 }
@@ -153,6 +155,14 @@ async fn flows(State(ask): State<Asker>, Parameters(filter): Parameters<FlowFilt
     let FlowFilter { limit, service } = filter;
     let limit = limit.min(FLOWS_MAX);
     json(ask, |reply| Query::Flows { limit, service, reply }).await
+}
+
+async fn trace(State(ask): State<Asker>, Parameters(asked): Parameters<Question>) -> Response {
+    match question(ask, |reply| Query::Trace(asked, reply)).await {
+        Some(Ok(trace)) => Json(trace).into_response(),
+        Some(Err(wrong)) => (StatusCode::BAD_REQUEST, wrong).into_response(),
+        None => unavailable(),
+    }
 }
 
 async fn metrics(State(ask): State<Asker>) -> Response {

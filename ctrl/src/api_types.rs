@@ -31,6 +31,9 @@ pub struct Status {
     /// Where the frames are; `None` when a worker did not answer.
     #[serde(default)]
     pub frames: Option<Frames>,
+    /// Other stations that claim addresses of ours.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
     /// Dropped packets by reason.
     pub drops: BTreeMap<String, u64>,
     /// What became of packets: forwarded, replied, refused, originated.
@@ -128,6 +131,21 @@ pub struct Apart {
     pub address: IpAddr,
     /// `held`, `lingers` (no longer announced, still forwarded) or `released`.
     pub hold: String,
+}
+
+/// A station that claims an address of ours, within the last ten minutes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The address.
+    pub address: IpAddr,
+    /// Name of the port on whose link it is.
+    pub port: String,
+    /// Its MAC.
+    pub mac: String,
+    /// How often it has claimed it.
+    pub claims: u64,
+    /// When it did so last.
+    pub seconds_ago: u64,
 }
 
 /// Where the frames of the packet memory are. All parts together are `total`.

@@ -58,6 +58,12 @@ fn outcomes(registry: &mut Registry, status: &Status) {
     counters(registry, ("drops", "Packets that ended here, by reason"), drops);
     let verdicts = status.verdicts.iter().map(|(name, n)| (vec![("verdict", name.clone())], *n));
     counters(registry, ("verdicts", "What became of packets"), verdicts);
+    let conflicts = status.conflicts.iter().map(|conflict| {
+        let address = ("address", conflict.address.to_string());
+        (vec![address, ("port", conflict.port.clone()), ("mac", conflict.mac.clone())], 1)
+    });
+    let help = "Stations that claim an address of ours, within the last ten minutes";
+    gauges(registry, ("address_conflicts", help), conflicts);
     let reload = [(vec![], u64::from(status.last_reload.ok))];
     gauges(registry, ("config_ok", "Whether the last configuration was taken"), reload);
     gauges(registry, ("epoch", "Tables published"), [(vec![], status.epoch)]);

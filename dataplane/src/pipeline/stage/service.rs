@@ -3,14 +3,14 @@ use super::super::fetch::forward_key;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
 use super::{direct, end_flow, hop, obstacle, refuse_transport, send_in_service};
-use crate::addr::Proto;
+use crate::addr::{Addr, L4Port, Proto};
 use crate::drop_reason::DropReason;
 use crate::flow::ports::Range;
 use crate::flow::state::Direction;
 use crate::flow::{FlowHash, FlowRef, ForwardKey, NewFlow};
 use crate::tables::flow_hash::flow_hash;
 use crate::tables::frontend::Mode;
-use crate::tables::{Backend, BackendId, BackendState, Frontend, FrontendId};
+use crate::tables::{Backend, BackendId, BackendState, Frontend, FrontendId, Maglev, Tables};
 
 /// A client's packet to a service: on its flow, or on a new one.
 #[inline]
@@ -198,12 +198,23 @@ pub(super) fn select<'t>(
     transport: &Transport,
     service: &Frontend,
 ) -> Option<(BackendId, &'t Backend)> {
-    let maglev = service.maglev.as_ref()?;
-    let seeds = &ctx.tables.seeds;
-    let client_port = if service.policy.by_client { 0 } else { transport.src };
-    let hash = flow_hash(seeds, ip.src, client_port, service.key.port, transport.proto);
-    let id = maglev.select(hash);
+    let (maglev, slot) = slot(ctx.tables, (ip.src, transport.src), service)?;
+    let id = maglev.at(slot);
     Some((id, ctx.tables.backends.get(id)?))
+}
+
+/// The Maglev slot of a client's new flow; `None` without backends.
+#[inline]
+pub(in crate::pipeline) fn slot<'f>(
+    tables: &Tables,
+    (client, port): (Addr, L4Port),
+    service: &'f Frontend,
+) -> Option<(&'f Maglev, usize)> {
+    let maglev = service.maglev.as_deref()?;
+    let key = &service.key;
+    let port = if service.policy.by_client { 0 } else { port };
+    let hash = flow_hash(&tables.seeds, client, port, key.port, key.proto);
+    Some((maglev, maglev.slot(hash)))
 }
 
 /// Makes the flow with the first source address that has a port left; which one is tried first
@@ -214,7 +225,7 @@ fn insert(
     transport: &Transport,
     key: ForwardKey,
     (backend_id, backend): (BackendId, &Backend),
-) -> Result<(FlowRef, crate::addr::Addr), DropReason> {
+) -> Result<(FlowRef, Addr), DropReason> {
     let sources = match &*service.snat {
         [] => backend.default_snat.as_slice(),
         named => named,

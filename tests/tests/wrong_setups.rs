@@ -1,0 +1,447 @@
+//! Set-ups that are wrong in one thing, each made for real. The command that docs/wrong-setups.md
+//! names must name the cause at the first try, in the words that stand there.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use portreeve_tests::appliance::Appliance;
+use portreeve_tests::bpffs::Bpffs;
+use portreeve_tests::config::{ports, service};
+use portreeve_tests::host::Host;
+use portreeve_tests::lab::{Lab, LinkOptions};
+use portreeve_tests::program::built;
+use portreeve_tests::run_dir::RunDir;
+use portreeve_tests::seed::{self, SeedLab};
+use portreeve_tests::skip::has_root;
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(20);
+const DOCUMENT: &str = include_str!("../../docs/wrong-setups.md");
+/// Of the first server's subnet; nobody has it.
+const NOBODY: &str = "172.16.1.200";
+const WEB: &str = "{ port = 80 }";
+
+/// A lab with `make` done to it, when it may be made here.
+fn lab(name: &str, options: LinkOptions) -> Result<Option<SeedLab>> {
+    if !has_root(name) {
+        return Ok(None);
+    }
+    SeedLab::build(&Lab::new(name)?, options).map(Some)
+}
+
+fn config(vip: &str, backends: &[&str]) -> String {
+    ports(&seed::PORTS) + &service(vip, backends, WEB)
+}
+
+fn fine() -> String {
+    config(seed::VIPS[0], &seed::SERVERS)
+}
+
+/// `words` stand in what a command said, and in the document.
+fn named(said: &str, words: &str) -> Result<()> {
+    ensure!(said.contains(words), "not named: {words:?} in:\n{said}");
+    let document = DOCUMENT.split_whitespace().collect::<Vec<_>>().join(" ");
+    ensure!(document.contains(words), "docs/wrong-setups.md does not have {words:?}");
+    Ok(())
+}
+
+/// What `portreeve check` says of `config` on `host`; it must refuse it.
+fn check(host: &Host, config: &str) -> Result<String> {
+    let dir = RunDir::new()?;
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, config).context("write a configuration")?;
+    let file = file.to_str().context("a path that is not UTF-8")?;
+    let ran = host.run(program()?.as_str(), &["check", file])?;
+    ensure!(!ran.success, "taken: {}", ran.stdout);
+    Ok(ran.stderr)
+}
+
+fn program() -> Result<String> {
+    let path = built("portreeve", "PORTREEVE_BIN")?;
+    Ok(path.to_str().context("a path that is not UTF-8")?.to_owned())
+}
+
+/// The finding of `portreeve doctor` with this id, in words; none when it finds no such thing.
+fn doctor(host: &Host, appliance: &Appliance, id: &str) -> Result<Option<String>> {
+    let pins = appliance.pin_dir();
+    let pins = pins.to_str().context("a path that is not UTF-8")?;
+    let ran = appliance.cli(host, &["doctor", "--json", "--pin-dir", pins])?;
+    finding(&ran.stdout, id).with_context(|| ran.stderr)
+}
+
+fn finding(json: &str, id: &str) -> Result<Option<String>> {
+    let all: Vec<Value> = serde_json::from_str(json).with_context(|| json.to_owned())?;
+    let found = all.iter().find(|finding| finding["id"] == id && finding["severity"] != "fine");
+    let Some(found) = found else { return Ok(None) };
+    ensure!(found["help"].is_string(), "{found} does not say what to do");
+    Ok(found["what"].as_str().map(str::to_owned))
+}
+
+/// As [`doctor`], as soon as there is such a finding; before the fault there must be none.
+fn diagnosed(host: &Host, appliance: &Appliance, id: &str) -> Result<String> {
+    let began = Instant::now();
+    loop {
+        match doctor(host, appliance, id)? {
+            Some(what) => return Ok(what),
+            None => ensure!(began.elapsed() < SOON, "doctor finds no {id}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn trace(net: &SeedLab, appliance: &Appliance, args: &[&str]) -> Result<String> {
+    let ran = appliance.cli(&net.gateway, &[&["trace"], args].concat())?;
+    ensure!(!ran.success, "all is well: {}", ran.stdout);
+    Ok(ran.stdout)
+}
+
+#[test]
+fn a_queue_without_a_socket() -> Result<()> {
+    let options = LinkOptions { queues: 2, ..LinkOptions::default() };
+    let Some(net) = lab("a_queue_without_a_socket", options)? else { return Ok(()) };
+    net.gateway.run("ethtool", &["-L", "ens5", "rx", "1"])?.ok()?;
+    let appliance = Appliance::start(&net.gateway, &fine())?;
+    ensure!(doctor(&net.gateway, &appliance, "queue_unserved")?.is_none(), "before the fault");
+    net.gateway.run("ethtool", &["-L", "ens5", "rx", "2"])?.ok()?;
+    let found = diagnosed(&net.gateway, &appliance, "queue_unserved")?;
+    named(&found, "port ens5 has 2 receive queues, but only 1 have a socket")
+}
+
+#[test]
+fn an_xdp_program_of_somebody_else() -> Result<()> {
+    let Some(net) = lab("an_xdp_program_of_somebody_else", LinkOptions::default())? else {
+        return Ok(());
+    };
+    let first = Appliance::start(&net.gateway, &fine())?;
+    ensure!(doctor(&net.gateway, &first, "xdp_foreign")?.is_none(), "one's own is no stranger");
+    let dir = RunDir::new()?;
+    let bpffs = Bpffs::mount(dir.path().join("bpf"))?;
+    let pins = bpffs.path().to_str().context("a path that is not UTF-8")?;
+    let config = first.config_path();
+    let config = config.to_str().context("a path that is not UTF-8")?;
+    let args = ["doctor", config, "--socket", "/nowhere", "--pin-dir", pins, "--json"];
+    let ran = net.gateway.run(&program()?, &args)?;
+    let found = finding(&ran.stdout, "xdp_foreign")?.context(ran.stdout)?;
+    named(&found, "port ens5 runs somebody else's XDP program")
+}
+
+#[test]
+fn no_route_to_a_backend() -> Result<()> {
+    let Some(net) = lab("no_route_to_a_backend", LinkOptions::default())? else { return Ok(()) };
+    let found = check(&net.gateway, &config(seed::VIPS[0], &["192.0.2.9"]))?;
+    named(&found, "backend 192.0.2.9 of service `s-10.10.200.1` has no route")
+}
+
+#[test]
+fn no_route_back_to_the_client() -> Result<()> {
+    let Some(net) = lab("no_route_back_to_the_client", LinkOptions::default())? else {
+        return Ok(());
+    };
+    let appliance = Appliance::start(&net.gateway, &fine())?;
+    let to = format!("{}:80", seed::VIPS[0]);
+    let question = ["trace", "--from", "192.0.2.9:4000", "--to", &to];
+    let ran = appliance.cli(&net.gateway, &question)?;
+    named(&ran.stderr, "the kernel's routes lead to 192.0.2.9 through no port of this gateway")?;
+    let told = trace(&net, &appliance, &[&question[1..], &["--in", "ens5"]].concat())?;
+    named(&told, "replies would end here: no_route")
+}
+
+#[test]
+fn a_dead_neighbour() -> Result<()> {
+    let Some(net) = lab("a_dead_neighbour", LinkOptions::default())? else { return Ok(()) };
+    let appliance = Appliance::start(&net.gateway, &config(seed::VIPS[0], &[NOBODY]))?;
+    let found = diagnosed(&net.gateway, &appliance, "neighbour_dead")?;
+    named(
+        &found,
+        "172.16.1.200 (a backend of service `s-10.10.200.1`) does not answer ARP on ens6",
+    )?;
+    let (from, to) = (format!("{}:4000", seed::CLIENT), format!("{}:80", seed::VIPS[0]));
+    let told = trace(&net, &appliance, &["--from", &from, "--to", &to])?;
+    named(&told, "it waits, and is dropped if nobody answers: hop_unresolved")
+}
+
+#[test]
+fn a_vip_outside_of_every_subnet() -> Result<()> {
+    let name = "a_vip_outside_of_every_subnet";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let appliance = Appliance::start(&net.gateway, &config("192.0.2.80", &seed::SERVERS))?;
+    let found = diagnosed(&net.gateway, &appliance, "vip_outside_subnets")?;
+    named(&found, "VIP 192.0.2.80 of service `s-192.0.2.80` lies in no subnet of ens5, ens6, ens7")
+}
+
+#[test]
+fn port_ranges_that_overlap() -> Result<()> {
+    let Some(net) = lab("port_ranges_that_overlap", LinkOptions::default())? else {
+        return Ok(());
+    };
+    net.gateway.sysctl("net.ipv4.ip_local_port_range", "32768 62000")?;
+    let found = check(&net.gateway, &fine())?;
+    named(
+        &found,
+        "snat.shared_ports 61000-65535 overlap the host's own ephemeral ports 32768-62000",
+    )
+}
+
+#[test]
+fn a_socket_that_listens_in_our_ports() -> Result<()> {
+    let Some(net) = lab("a_socket_that_listens_in_our_ports", LinkOptions::default())? else {
+        return Ok(());
+    };
+    let _held = net.gateway.enter(|| std::net::TcpListener::bind("0.0.0.0:61500"))??;
+    let found = check(&net.gateway, &fine())?;
+    named(&found, "snat.shared_ports 61000-65535 overlap a listening tcp socket on 0.0.0.0:61500")
+}
+
+#[test]
+fn ports_of_different_mtu() -> Result<()> {
+    let Some(net) = lab("ports_of_different_mtu", LinkOptions::default())? else { return Ok(()) };
+    let appliance = Appliance::start(&net.gateway, &fine())?;
+    ensure!(doctor(&net.gateway, &appliance, "mtu_mismatch")?.is_none(), "before the fault");
+    net.gateway.ip_batch("link set ens6 mtu 1400")?;
+    let found = diagnosed(&net.gateway, &appliance, "mtu_mismatch")?;
+    let words =
+        "packets of 1500 bytes pass through ens5, but only 1400 on the way to backend 172.16.1.93";
+    named(&found, words)
+}
+
+#[test]
+fn a_packet_too_big_for_the_way_out() -> Result<()> {
+    let options = LinkOptions { mtu: 9001, ..LinkOptions::default() };
+    let Some(net) = lab("a_packet_too_big_for_the_way_out", options)? else { return Ok(()) };
+    for port in ["ens6", "ens7"] {
+        net.gateway.ip_batch(&format!("link set {port} mtu 1500"))?;
+    }
+    let appliance = Appliance::start(&net.gateway, &fine())?;
+    let (from, to) = (format!("{}:4000", seed::CLIENT), format!("{}:80", seed::VIPS[0]));
+    let told = trace(&net, &appliance, &["--from", &from, "--to", &to, "--size", "4000"])?;
+    named(&told, "it ends here, and its sender is told: too_big")
+}
+
+#[test]
+fn a_private_bpffs() -> Result<()> {
+    let Some(net) = lab("a_private_bpffs", LinkOptions::default())? else { return Ok(()) };
+    let dir = RunDir::new()?;
+    let (pins, config) = (dir.path().join("bpf"), dir.path().join("gateway.toml"));
+    std::fs::create_dir(&pins).context("make the pin directory")?;
+    std::fs::write(&config, fine()).context("write a configuration")?;
+    let (pins, program) = (pins.display(), program()?);
+    let script = format!(
+        "mount -t bpf bpf {pins} && exec {program} doctor {} --socket /nowhere --pin-dir {pins} --json",
+        config.display()
+    );
+    let ran = net.gateway.run("unshare", &["--mount", "sh", "-c", &script])?;
+    let found = finding(&ran.stdout, "bpffs")?.with_context(|| format!("{ran:?}"))?;
+    named(&found, "is seen in this mount namespace only")
+}
+
+#[test]
+fn a_port_that_is_down() -> Result<()> {
+    let Some(net) = lab("a_port_that_is_down", LinkOptions::default())? else { return Ok(()) };
+    net.gateway.ip_batch("link set ens7 down")?;
+    named(&check(&net.gateway, &fine())?, "port ens7 is down")
+}
+
+#[test]
+fn a_port_without_carrier() -> Result<()> {
+    let Some(net) = lab("a_port_without_carrier", LinkOptions::default())? else { return Ok(()) };
+    let appliance = Appliance::start(&net.gateway, &fine())?;
+    ensure!(doctor(&net.gateway, &appliance, "no_carrier")?.is_none(), "before the fault");
+    net.servers[1].ip_batch("link set ens5 down")?;
+    let found = diagnosed(&net.gateway, &appliance, "no_carrier")?;
+    named(&found, "port ens7 is up but has no carrier")
+}
+
+#[test]
+fn a_port_that_does_not_exist() -> Result<()> {
+    let Some(net) = lab("a_port_that_does_not_exist", LinkOptions::default())? else {
+        return Ok(());
+    };
+    let found = check(&net.gateway, &fine().replace("ens7", "enp7s0"))?;
+    named(&found, "port enp7s0 does not exist on this host")
+}
+
+#[test]
+fn a_vip_that_linux_owns() -> Result<()> {
+    let Some(net) = lab("a_vip_that_linux_owns", LinkOptions::default())? else { return Ok(()) };
+    let found = check(&net.gateway, &config("10.10.200.5", &seed::SERVERS))?;
+    named(&found, "VIP 10.10.200.5 of service `s-10.10.200.5` is an address of this host (on ens5)")
+}
+
+#[test]
+fn a_backend_behind_an_interface_that_is_no_port() -> Result<()> {
+    let name = "a_backend_behind_an_interface_that_is_no_port";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let two = ports(&seed::PORTS[..2]) + &service(seed::VIPS[0], &seed::SERVERS, WEB);
+    let words = "is routed through ens7 (route 172.16.2.0/24), which is not a [[port]]";
+    named(&check(&net.gateway, &two)?, words)
+}
+
+#[test]
+fn a_backend_on_the_gateway_itself() -> Result<()> {
+    let Some(net) = lab("a_backend_on_the_gateway_itself", LinkOptions::default())? else {
+        return Ok(());
+    };
+    let found = check(&net.gateway, &config(seed::VIPS[0], &["172.16.1.1"]))?;
+    named(&found, "backend 172.16.1.1 of service `s-10.10.200.1` is an address of this host")
+}
+
+#[test]
+fn no_source_address_of_a_family() -> Result<()> {
+    let Some(net) = lab("no_source_address_of_a_family", LinkOptions::default())? else {
+        return Ok(());
+    };
+    net.gateway.ip_batch(
+        "address del fd00:172:16:1::1/64 dev ens6\n\
+         route add fd00:172:16:1::/64 dev ens6",
+    )?;
+    let found = check(&net.gateway, &config(seed::VIPS_V6[0], &[seed::SERVERS_V6[0]]))?;
+    named(&found, "port ens6 has no global, permanent IPv6 address to be the source")
+}
+
+#[test]
+fn a_port_that_no_service_has() -> Result<()> {
+    let Some(net) = lab("a_port_that_no_service_has", LinkOptions::default())? else {
+        return Ok(());
+    };
+    let appliance = Appliance::start(&net.gateway, &fine())?;
+    let (from, to) = (format!("{}:4000", seed::CLIENT), format!("{}:8080", seed::VIPS[0]));
+    let told = trace(&net, &appliance, &["--from", &from, "--to", &to])?;
+    named(&told, "10.10.200.1 is ours, but no service has this port")
+}
+
+#[test]
+fn a_service_whose_backends_are_all_drained() -> Result<()> {
+    let name = "a_service_whose_backends_are_all_drained";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let backend = format!("\"{}\"", seed::SERVERS[0]);
+    let drained = format!("{{ address = {backend}, weight = 0 }}");
+    let text = config(seed::VIPS[0], &[seed::SERVERS[0]])
+        .replace(&format!("[{backend}]"), &format!("[{drained}]"));
+    let appliance = Appliance::start(&net.gateway, &text)?;
+    let (from, to) = (format!("{}:4000", seed::CLIENT), format!("{}:80", seed::VIPS[0]));
+    let told = trace(&net, &appliance, &["--from", &from, "--to", &to])?;
+    named(&told, "0 of 1 backends take new connections")?;
+    named(&told, "no_backend")
+}
+
+#[test]
+fn a_vip_that_is_not_announced_there() -> Result<()> {
+    let Some(net) = lab("a_vip_that_is_not_announced_there", LinkOptions::default())? else {
+        return Ok(());
+    };
+    let text = fine().replace("ports = [", "announce = [\"ens6\"]\nports = [");
+    let appliance = Appliance::start(&net.gateway, &text)?;
+    let told = trace(&net, &appliance, &["--from", seed::CLIENT, "--to", seed::VIPS[0]])?;
+    named(&told, "it ends here: not_announced")
+}
+
+#[test]
+fn a_file_that_was_refused_by_the_running_gateway() -> Result<()> {
+    let name = "a_file_that_was_refused_by_the_running_gateway";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let appliance = Appliance::start(&net.gateway, &fine())?;
+    appliance.reload(&fine().replace("port = 80", "port = 80000"))?;
+    let status = appliance.cli(&net.gateway, &["status"])?.ok()?;
+    named(&status, "the last reading was refused, the one before is in force")?;
+    let found = diagnosed(&net.gateway, &appliance, "config_refused")?;
+    named(&found, "the configuration file was refused, the one before is in force")
+}
+
+#[test]
+fn offloads_that_merge_packets_in_skb_mode() -> Result<()> {
+    let name = "offloads_that_merge_packets_in_skb_mode";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let text = fine().replace("name = \"ens5\"", "name = \"ens5\"\nmode = \"skb\"");
+    let appliance = Appliance::start(&net.gateway, &text)?;
+    net.gateway.run("ethtool", &["-K", "ens5", "gro", "on", "rxvlan", "on"])?.ok()?;
+    let found = diagnosed(&net.gateway, &appliance, "offloads")?;
+    let words =
+        "port ens5 is in skb mode, and gro, rxvlan merge or hide packets before they are seen";
+    named(&found, words)?;
+    net.gateway.run("ethtool", &["-K", "ens5", "gro", "off", "rxvlan", "off"])?.ok()?;
+    ensure!(doctor(&net.gateway, &appliance, "offloads")?.is_none(), "what it said helps");
+    Ok(())
+}
+
+/// A second host has the VIPs of both families before the gateway starts.
+#[test]
+fn an_address_that_another_host_has() -> Result<()> {
+    let Some(net) = lab("an_address_that_another_host_has", LinkOptions::default())? else {
+        return Ok(());
+    };
+    net.client.address("ens5", &format!("{}/29", seed::VIPS[0]))?;
+    net.client.address("ens5", &format!("{}/64", seed::VIPS_V6[0]))?;
+    let other = net.client.mac("ens5")?;
+    let both = fine() + &service(seed::VIPS_V6[0], &seed::SERVERS_V6, WEB);
+    let dir = RunDir::new()?;
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, &both).context("write a configuration")?;
+    let file = file.to_str().context("a path that is not UTF-8")?;
+    let asked = ["doctor", file, "--socket", "/nowhere", "--probe", "--json"];
+    let ran = net.gateway.run(&program()?, &asked)?;
+    let found = finding(&ran.stdout, "address_conflict")?.context(ran.stdout)?;
+    named(&found, "10.10.200.1 is also claimed by")?;
+    ensure!(found.contains(&other), "{found}");
+
+    let appliance = Appliance::start(&net.gateway, &both)?;
+    let status = appliance.cli(&net.gateway, &["status"])?.ok()?;
+    for vip in [seed::VIPS[0], seed::VIPS_V6[0]] {
+        let alarm = format!("ALARM: {vip} is also claimed by {other} on ens5");
+        ensure!(status.contains(&alarm), "{alarm}?\n{status}\n{}", appliance.log_tail());
+        let logged =
+            format!("{vip} is also claimed by {other} on ens5: two stations answer for it");
+        ensure!(appliance.log().contains(&logged), "{}", appliance.log_tail());
+    }
+    named(&status, "ALARM: 10.10.200.1 is also claimed by")?;
+    let found = diagnosed(&net.gateway, &appliance, "address_conflict")?;
+    named(&found, "10.10.200.1 is also claimed by")
+}
+
+/// A second host takes a VIP while the gateway runs, and says so as keepalived and others do.
+#[test]
+fn an_address_that_another_host_takes_later() -> Result<()> {
+    let name = "an_address_that_another_host_takes_later";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let other = net.client.mac("ens5")?;
+    let metrics = "[gateway]\nmetrics = \"127.0.0.1:9100\"\n".to_owned();
+    let both = metrics + &fine() + &service(seed::VIPS_V6[0], &seed::SERVERS_V6, WEB);
+    let appliance = Appliance::start(&net.gateway, &both)?;
+    ensure!(doctor(&net.gateway, &appliance, "address_conflict")?.is_none(), "before the fault");
+    net.client.sysctl("net.ipv4.conf.ens5.arp_notify", "1")?;
+    net.client.sysctl("net.ipv6.conf.ens5.ndisc_notify", "1")?;
+    net.client.address("ens5", &format!("{}/29", seed::VIPS[0]))?;
+    net.client.address("ens5", &format!("{}/64", seed::VIPS_V6[0]))?;
+    net.client.ip_batch(
+        "link set ens5 address 02:70:72:ff:00:09\nlink set ens5 address 02:70:72:ff:00:0a",
+    )?;
+    let began = Instant::now();
+    for vip in [seed::VIPS[0], seed::VIPS_V6[0]] {
+        let alarm = format!("ALARM: {vip} is also claimed by 02:70:72:ff:00:0");
+        loop {
+            let status = appliance.cli(&net.gateway, &["status"])?.ok()?;
+            if status.contains(&alarm) {
+                break;
+            }
+            ensure!(began.elapsed() < SOON, "{alarm}? (not {other})\n{status}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let text = net.gateway.run("curl", &["--silent", "http://127.0.0.1:9100/metrics"])?.ok()?;
+    let metric = format!("portreeve_address_conflicts{{address=\"{}\"", seed::VIPS[0]);
+    ensure!(text.contains(&metric), "{text}");
+    Ok(())
+}
+
+/// A VIP that is added while the gateway runs is asked for before it is claimed.
+#[test]
+fn an_address_that_another_host_has_when_it_is_added() -> Result<()> {
+    let name = "an_address_that_another_host_has_when_it_is_added";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let appliance = Appliance::start(&net.gateway, &fine())?;
+    net.client.address("ens5", &format!("{}/29", seed::VIPS[1]))?;
+    appliance.reload(&(fine() + &service(seed::VIPS[1], &seed::SERVERS, WEB)))?;
+    let status = appliance.cli(&net.gateway, &["status"])?.ok()?;
+    let alarm = format!("ALARM: {} is also claimed by {}", seed::VIPS[1], net.client.mac("ens5")?);
+    ensure!(status.contains(&alarm), "{alarm}?\n{status}\n{}", appliance.log_tail());
+    Ok(())
+}
