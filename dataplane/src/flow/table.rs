@@ -293,6 +293,7 @@ impl FlowTable {
         self.remove(FlowRef(place));
     }
 
+    #[inline(always)]
     fn open_pair(&mut self, key: PairKey, backend: BackendId) -> Result<PairRef, DropReason> {
         let blocks = &mut self.blocks;
         self.pairs
@@ -334,6 +335,7 @@ impl FlowTable {
     }
 
     /// Puts a flow into its place and both indexes; `None` when an index has no room.
+    #[inline(always)]
     fn place(&mut self, flow: Flow) -> Option<FlowRef> {
         let (forward, reverse) = self.hashes(&flow);
         let half_open = flow.state.is_half_open();

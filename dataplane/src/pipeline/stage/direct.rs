@@ -40,26 +40,28 @@ pub(super) fn first_packet<'a>(
     (ip, transport): (&'a Ip, &Transport),
     service: &Frontend,
     key: ForwardKey,
-) -> Result<Plan<'a>, DropReason> {
+    plan: &mut Plan<'a>,
+) -> Result<(), DropReason> {
     let Some((id, backend)) = select(ctx, ip, transport, service) else {
-        return refuse_without_backend(ctx, ip, transport, key.frontend);
+        *plan = refuse_without_backend(ctx, ip, transport, key.frontend)?;
+        return Ok(());
     };
     let dst = destination(service.mode, backend, (ip, transport));
     let end = NatEnd { addr: backend.addr, port: dst.1, proto: transport.proto };
     let hairpin = is_hairpin(service, backend, ip.src);
     if hairpin || service.mode == Mode::Nat && is_taken(ctx, end, &key) {
-        return service::from_our_address(ctx, ip, transport, service, key);
+        return service::from_our_address(ctx, (ip, transport), service, key, plan);
     }
     let (next, mtu) = hop::next(ctx, backend.hop)?;
     if let Some(refusal) = obstacle(ctx, ip, mtu) {
-        return Ok(refusal);
+        *plan = refusal;
+        return Ok(());
     }
     remember(ctx, transport, service, key, (id, end));
     count_in(ctx, key.frontend, ip);
     let translate = Translate { src: (ip.src, transport.src), dst, next };
-    let mut plan = Plan::default();
-    send_in_service(&mut plan, (ip, transport), translate, mtu, service);
-    Ok(plan)
+    send_in_service(plan, (ip, transport), translate, mtu, service);
+    Ok(())
 }
 
 /// Whether the backend would answer this client past us, and the client would not understand.
