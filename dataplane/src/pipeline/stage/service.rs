@@ -32,15 +32,18 @@ pub(super) fn to_backend<'a>(
     {
         return Ok(());
     }
-    first_packet(ctx, (ip, transport), service.1, key, plan)
+    first_packet(ctx, (ip, transport), service.1, (key, hash), plan)
 }
+
+/// How a client's packet names its flow, and what that name comes to.
+pub(super) type Name = (ForwardKey, FlowHash);
 
 /// The plan for a packet without a flow.
 fn first_packet<'a>(
     ctx: &mut Ctx<'_>,
     (ip, transport): (&'a Ip, &Transport),
     service: &Frontend,
-    key: ForwardKey,
+    name: Name,
     plan: &mut Plan<'a>,
 ) -> Result<(), DropReason> {
     if service.gone {
@@ -48,9 +51,9 @@ fn first_packet<'a>(
         return Ok(());
     }
     if service.mode != Mode::Snat {
-        return direct::first_packet(ctx, (ip, transport), service, key, plan);
+        return direct::first_packet(ctx, (ip, transport), service, name, plan);
     }
-    from_our_address(ctx, (ip, transport), service, key, plan)
+    from_our_address(ctx, (ip, transport), service, name, plan)
 }
 
 /// The plan for a packet without a flow that goes on with a source address of ours.
@@ -59,14 +62,14 @@ pub(super) fn from_our_address<'a>(
     ctx: &mut Ctx<'_>,
     (ip, transport): (&'a Ip, &Transport),
     service: &Frontend,
-    key: ForwardKey,
+    name: Name,
     plan: &mut Plan<'a>,
 ) -> Result<(), DropReason> {
     if transport.proto == Proto::Tcp && !transport.flags.opens() {
         *plan = refuse_transport(ip, transport, DropReason::NoFlow)?;
         return Ok(());
     }
-    new_flow(ctx, (ip, transport), service, key, plan)
+    new_flow(ctx, (ip, transport), service, name, plan)
 }
 
 /// A removed service has no new flows. While its VIP still has others it is like any unknown
@@ -163,11 +166,11 @@ fn new_flow<'a>(
     ctx: &mut Ctx<'_>,
     (ip, transport): (&'a Ip, &Transport),
     service: &Frontend,
-    key: ForwardKey,
+    name: Name,
     plan: &mut Plan<'a>,
 ) -> Result<(), DropReason> {
     let Some((id, backend)) = select(ctx, ip, transport, service) else {
-        *plan = refuse_without_backend(ctx, ip, transport, key.frontend)?;
+        *plan = refuse_without_backend(ctx, ip, transport, name.0.frontend)?;
         return Ok(());
     };
     let (next, mtu) = hop::next(ctx, backend.hop)?;
@@ -175,10 +178,10 @@ fn new_flow<'a>(
         *plan = refusal;
         return Ok(());
     }
-    let (place, src_addr) = insert(ctx, service, transport, key, (id, backend))?;
+    let (place, src_addr) = insert(ctx, service, transport, name, (id, backend))?;
     let src = (src_addr, ctx.flows.flow(place).snat_port);
-    count_flow(ctx, key.frontend);
-    count_in(ctx, key.frontend, ip);
+    count_flow(ctx, name.0.frontend);
+    count_in(ctx, name.0.frontend, ip);
     let translate = Translate { src, dst: (backend.addr, backend.port), next };
     send_in_service(plan, (ip, transport), translate, mtu, service);
     Ok(())
@@ -219,7 +222,7 @@ fn insert(
     ctx: &mut Ctx<'_>,
     service: &Frontend,
     transport: &Transport,
-    key: ForwardKey,
+    (key, hash): Name,
     (backend_id, backend): (BackendId, &Backend),
 ) -> Result<(FlowRef, crate::addr::Addr), DropReason> {
     let sources = match &*service.snat {
@@ -246,7 +249,7 @@ fn insert(
             backend_port: backend.port,
             proto: transport.proto,
         };
-        match ctx.flows.insert(&new, ctx.now) {
+        match ctx.flows.insert(&new, hash, ctx.now) {
             Ok(place) => return Ok((place, snat.addr)),
             Err(reason) => failure = reason,
         }
