@@ -3,10 +3,12 @@ use super::super::fetch::reverse_key;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
 use super::{end_flow, hop, obstacle, refuse_transport, send_on};
+use crate::addr::Proto;
 use crate::drop_reason::DropReason;
-use crate::flow::FlowHash;
 use crate::flow::state::Direction;
-use crate::tables::{BackendState, SnatId};
+use crate::flow::{FlowHash, FlowRef, State};
+use crate::tables::{BackendId, BackendState, SnatId};
+use crate::wire::tcp::Flags;
 
 /// A backend's packet to one of our source addresses: back to the client of its flow.
 #[inline]
@@ -44,6 +46,9 @@ pub(super) fn to_client<'a>(
         *plan = refusal;
         return Ok(());
     }
+    if transport.flags.any(Flags::RST) && transport.proto == Proto::Tcp {
+        note_reset(ctx, place, backend_id);
+    }
     ctx.flows.observe(place, Direction::Reverse, transport.flags, ctx.now);
     if let Some(counters) = ctx.counters.frontend(frontend_id) {
         counters.packets_out.add(1);
@@ -51,4 +56,16 @@ pub(super) fn to_client<'a>(
     }
     send_on(plan, ip, translate, mtu);
     Ok(())
+}
+
+/// A backend ends a connection by RST, or does not let it begin.
+#[cold]
+fn note_reset(ctx: &Ctx<'_>, place: FlowRef, backend: BackendId) {
+    let Some(counters) = ctx.counters.backend(backend) else { return };
+    match ctx.flows.flow(place).state() {
+        // Over already: what comes late says nothing.
+        State::Closed => {}
+        state if state.is_half_open() => counters.refused.add(1),
+        _ => counters.resets.add(1),
+    }
 }
