@@ -299,6 +299,12 @@ pub struct Backend {
     /// Flows to it now, where they are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flows: Option<u64>,
+    /// Connections that it answered with RST when they began, in all services together.
+    #[serde(default)]
+    pub refused: u64,
+    /// Established connections that it ended by RST, in all services together.
+    #[serde(default)]
+    pub resets: u64,
     /// What its check says; `None` when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,

@@ -142,6 +142,16 @@ fn health(registry: &mut Registry, status: &Status, services: &[Service]) {
     });
     let help = "Whether a checked backend has not failed (unknown counts as up)";
     gauges(registry, ("backend_up", help), checked);
+    let of = |value: fn(&Backend) -> u64| {
+        services.iter().flat_map(move |service| {
+            let backends = service.backends.iter();
+            backends.map(move |backend| (labels_of_backend(service, backend), value(backend)))
+        })
+    };
+    let refused = ("backend_refused", "Connections that a backend answered with RST");
+    counters(registry, refused, of(|backend| backend.refused));
+    let resets = ("backend_resets", "Established connections that a backend ended by RST");
+    counters(registry, resets, of(|backend| backend.resets));
     let released = status.released.len() as u64;
     gauges(registry, ("addresses_released", "Addresses not announced"), [(vec![], released)]);
     let drained = status.drained.len() as u64;

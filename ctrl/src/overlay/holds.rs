@@ -45,6 +45,13 @@ impl Holds {
         Self { rule, said: BTreeMap::new(), linger }
     }
 
+    /// Whether every address is announced for good.
+    #[must_use]
+    pub fn all_held(&self) -> bool {
+        let held = |hold: &Hold| *hold == Hold::Held(None);
+        held(&self.rule) && self.said.values().all(held)
+    }
+
     /// Announces this address, `until` then or for good.
     pub fn hold(&mut self, addr: Addr, until: Option<Duration>) {
         self.said.insert(addr, Hold::Held(until));

@@ -59,6 +59,7 @@ impl Standing {
         };
         let next = self.overlay.apply(source, facts, now);
         self.say_panics(&next);
+        self.say_silent(&next);
         self.effective = next;
         self.effective.desired.clone()
     }
@@ -94,6 +95,17 @@ impl Standing {
         }
         for (service, family) in before.difference(&next.panics) {
             tracing::info!(service = &**service, "there are {family:?} backends again");
+        }
+    }
+
+    /// Also when a lease has run out, which nobody ordered.
+    fn say_silent(&self, next: &Effective) {
+        let silent = |effective: &Effective| {
+            effective.desired.apart.values().filter(|state| !state.announced).count()
+        };
+        let (before, after) = (silent(&self.effective), silent(next));
+        if before != after {
+            tracing::info!("{after} addresses are not announced, {before} were not before");
         }
     }
 

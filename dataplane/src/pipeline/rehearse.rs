@@ -159,12 +159,13 @@ impl<'t> Rehearsal<'t> {
     /// # Errors
     /// When there is no room, which only a caller with many flows meets.
     pub fn know(&mut self, flow: &KnownFlow) -> Result<(), DropReason> {
+        let hash = self.flows.prefetch_forward(&flow.key);
         if flow.mode != Mode::Snat {
             let (addr, port) = flow.backend_at;
             let end = NatEnd { addr, port, proto: flow.proto };
             let (key, mode, backend) = (flow.key, flow.mode, flow.backend);
             let new = NewDirect { key, mode, backend, end, opens: true };
-            let made = self.flows.insert_direct(&new, self.now);
+            let made = self.flows.insert_direct(&new, hash, self.now);
             return made.map(drop).ok_or(DropReason::FlowTableFull);
         }
         let port = flow.snat_port;
@@ -178,7 +179,7 @@ impl<'t> Rehearsal<'t> {
             backend_port: flow.backend_at.1,
             proto: flow.proto,
         };
-        self.flows.insert(&new, self.now).map(drop)
+        self.flows.insert(&new, hash, self.now).map(drop)
     }
 
     /// The flow that packets of this name would find here.
