@@ -445,3 +445,27 @@ fn an_address_that_another_host_has_when_it_is_added() -> Result<()> {
     ensure!(status.contains(&alarm), "{alarm}?\n{status}\n{}", appliance.log_tail());
     Ok(())
 }
+
+/// Nobody listens to a doctor who finds something with everybody.
+#[test]
+fn a_host_that_is_right_is_found_fine() -> Result<()> {
+    let Some(net) = lab("a_host_that_is_right_is_found_fine", LinkOptions::default())? else {
+        return Ok(());
+    };
+    let both = fine() + &service(seed::VIPS_V6[0], &seed::SERVERS_V6, WEB);
+    let appliance = Appliance::start(&net.gateway, &both)?;
+    let pins = appliance.pin_dir();
+    let pins = pins.to_str().context("a path that is not UTF-8")?;
+    let began = Instant::now();
+    loop {
+        let ran = appliance.cli(&net.gateway, &["doctor", "--probe", "--pin-dir", pins])?;
+        let well = ran.success && ran.stdout.ends_with("0 errors, 0 warnings\n");
+        // A neighbour is dead until it has been asked.
+        if well {
+            println!("{}", ran.stdout);
+            return Ok(());
+        }
+        ensure!(began.elapsed() < SOON, "{}{}", ran.stdout, ran.stderr);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -61,6 +61,8 @@ pub struct System {
     pub capabilities: CapsHashSet,
     /// Memory that may be locked, in bytes; `None` without limit.
     pub memlock: Option<u64>,
+    /// Huge pages of 2 MiB: reserved, and of those free.
+    pub huge_pages: Option<(u64, u64)>,
     /// The clock that the kernel reads.
     pub clocksource: Option<String>,
     /// Seconds since 1970.
@@ -184,6 +186,9 @@ impl System {
     fn look() -> Self {
         let xdp = AddressFamily::from_raw(AF_XDP);
         let text = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        let huge = |file: &str| {
+            text(&format!("/sys/kernel/mm/hugepages/hugepages-2048kB/{file}"))?.parse().ok()
+        };
         let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -192,6 +197,7 @@ impl System {
             jit: text("/proc/sys/net/core/bpf_jit_enable").map(|value| value != "0"),
             capabilities: caps::read(None, CapSet::Effective).unwrap_or_default(),
             memlock: getrlimit(Resource::Memlock).current,
+            huge_pages: huge("nr_hugepages").zip(huge("free_hugepages")),
             clocksource: text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             now: since_1970.unwrap_or_default().as_secs(),
             core_nodes: core_nodes(),

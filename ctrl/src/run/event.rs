@@ -96,7 +96,6 @@ impl Sources<'_> {
                 Event::Topology
             }
             () = at(self.announcements.next_due()) => Event::AnnounceDue,
-            () = self.claims.made() => Event::AddressClaimed,
             _ = self.outside.hangup.recv() => Event::Hangup,
             changed = self.outside.watch.changed() => {
                 if let Err(error) = changed {
@@ -107,6 +106,7 @@ impl Sources<'_> {
             Some(query) = self.queries.recv() => Event::Query(query),
             _ = self.refresh.tick() => Event::RefreshHops,
             () = at(removal) => Event::RemovalDue,
+            () = self.claims.made() => Event::AddressClaimed,
         };
         Ok(event)
     }
