@@ -21,5 +21,7 @@ pub mod compare;
 pub mod pair;
 /// Instructions per packet, held against what is checked in.
 pub mod guard;
+/// Huge pages: having some, having none.
+pub mod pages;
 /// The machine and the commit of a run.
 pub mod machine;

@@ -86,8 +86,9 @@ fn is_virtual(cpuinfo: &str) -> bool {
     value(cpuinfo, "flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor"))
 }
 
-fn kibibytes(meminfo: &str, name: &str) -> u64 {
-    let first = value(meminfo, name).and_then(|value| value.split(' ').next());
+/// The KiB on the line `name: N kB` of one of the kernel's tables; 0 when there is no such line.
+pub(crate) fn kibibytes(table: &str, name: &str) -> u64 {
+    let first = value(table, name).and_then(|value| value.split(' ').next());
     first.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 

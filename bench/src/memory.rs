@@ -6,6 +6,8 @@ pub mod case;
 pub mod measure;
 /// One round: batches in, turns timed.
 pub mod round;
+/// The same case on small pages.
+pub mod small_pages;
 /// `null` and `miss`.
 pub mod yardstick;
 /// Where the time goes.
@@ -28,6 +30,8 @@ pub mod noise;
 pub mod serve;
 /// Maglev, compiling, publishing.
 pub mod control;
+/// Several workers at once.
+pub mod crew;
 /// Resident memory, allocations.
 pub mod footprint;
 
@@ -73,7 +77,8 @@ pub struct Options {
 /// # Errors
 /// When the worker cannot be set up, or a file not be written.
 pub fn run(options: &Options) -> Result<()> {
-    let core = dataplane::worker::default_core();
+    crew::look_at_cores();
+    let core = dataplane::worker::last_cores(1).first().copied();
     if let Some(id) = core {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }
@@ -113,16 +118,21 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn rows(options: &Options, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let wanted = |id: &str| options.case.as_ref().is_none_or(|case| id.starts_with(case.as_str()));
-    let mut packets = packet_rows(options, &wanted, progress)?;
+    let mut rows = packet_rows(options, &wanted, progress)?;
+    let mut others = Vec::new();
     if wanted("maglev") || wanted("compile") {
-        packets.extend(control::rows(usize::from(options.rounds).min(11), progress)?);
+        others.extend(control::rows(usize::from(options.rounds).min(11), progress)?);
+    }
+    if wanted("workers") {
+        others.extend(crew::rows(usize::from(options.rounds).min(11), progress)?);
     }
     if wanted("resident") || wanted("allocations") {
-        packets.extend(footprint::rows(progress)?);
+        others.extend(footprint::rows(progress)?);
     }
-    packets.retain(|row| row.id.starts_with("yardstick/") || wanted(&row.id));
-    packets.first().context("no row has an id that begins so")?;
-    Ok(packets)
+    others.retain(|row| wanted(&row.id));
+    rows.extend(others);
+    rows.first().context("no row has an id that begins so")?;
+    Ok(rows)
 }
 
 /// The rows of packets, with the yardsticks that were measured beside them in front.
@@ -135,14 +145,14 @@ fn packet_rows(
     let mut rows = Vec::new();
     let mut nulls = Vec::new();
     let mut misses: BTreeMap<u32, (&str, Vec<f64>)> = BTreeMap::new();
-    for case in CASES.iter().filter(|case| wanted(case.id)) {
+    for case in CASES.iter().filter(|case| case.is_wanted(wanted)) {
         progress(case.id);
-        let Measured { row, null, miss } = measure(case, &mut null, options)?;
+        let Measured { rows: measured, null, miss } = measure(case, &mut null, options)?;
         nulls.extend(null);
         if !miss.is_empty() {
             misses.entry(case.flows).or_insert((size(case), Vec::new())).1.extend(miss);
         }
-        rows.push(row);
+        rows.extend(measured);
     }
     let mut all = Vec::new();
     if !nulls.is_empty() {

@@ -46,12 +46,14 @@ use options::Part;
 use peer::Kind;
 
 /// The devices in the order of the report.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 9] = [
     Kind::Alone,
     Kind::Portreeve(0),
+    Kind::PortreeveHuge,
     Kind::Kernel,
     Kind::Nft,
     Kind::L2fwd,
+    Kind::L2fwdHuge,
     Kind::Testpmd,
     Kind::Haproxy,
 ];

@@ -38,6 +38,8 @@ pub struct Memory {
 pub struct PortFacts {
     /// Receive queues of all ports together.
     pub queues: usize,
+    /// Receive queues that the busiest worker serves.
+    pub busiest: usize,
     /// Largest MTU of the ports, in bytes.
     pub mtu: u32,
 }
@@ -50,26 +52,35 @@ impl Memory {
     }
 }
 
-/// The size of the flow table that these settings ask for. Pairs of (SNAT address, backend) grow
-/// slower than flows, and services can be added while we run: one for 16 flows, within bounds.
+/// The size of each worker's flow table: client ports spread evenly over workers. Pairs of (SNAT
+/// address, backend) grow slower than flows, and services can be added while we run: one for 16
+/// flows, within bounds.
 #[must_use]
 pub fn flow_table(worker: &WorkerSettings) -> FlowTableConfig {
-    let flows = worker.flows as usize;
+    let flows = (worker.flows as usize).div_ceil(worker.count);
     FlowTableConfig { flows, pairs: (flows / 16).clamp(1_024, 65_536) }
 }
 
 /// Frontends whose traffic is counted one by one, with room for those that come while we run.
 pub const FRONTEND_COUNTERS: usize = 16_384;
 
-/// How the packet memory is cut up: frames enough that every ring can be full, and as many as
-/// the configuration asks for.
+/// How the packet memory is cut up: frames enough that every ring of every worker can be full, and as
+/// many as the configuration asks for.
 #[must_use]
 pub fn layout(worker: &WorkerSettings, ports: PortFacts) -> Layout {
-    let rings = 2 * ports.queues as u32 * worker.ring;
+    let workers = worker.count as u32;
+    let rings = 2 * ports.busiest as u32 * worker.ring;
     let stride = chunk_size(ports.mtu);
-    let wanted = worker.frames.max(rings + FRAMES_BESIDE_RINGS);
-    // Whole huge pages, so that it can lie in them.
-    Layout { stride, count: wanted.next_multiple_of((HUGE_PAGE / stride) as u32) }
+    let each = worker.frames.div_ceil(workers).max(rings + FRAMES_BESIDE_RINGS);
+    // Whole huge pages, so that it can lie in them, and as many for each worker.
+    Layout { stride, count: workers * each.next_multiple_of((HUGE_PAGE / stride) as u32) }
+}
+
+/// Chunks that may be on the way from one worker to another at once: a quarter of its frames, so that
+/// one which does not keep up cannot take all frames of the others.
+#[must_use]
+pub const fn handover(layout: Layout, workers: usize) -> usize {
+    layout.count as usize / workers / 4
 }
 
 /// Bytes of a chunk of packet memory.
@@ -83,11 +94,11 @@ pub const fn chunk_size(mtu: u32) -> usize {
 pub fn memory(desired: &Desired, ports: PortFacts) -> Memory {
     let worker = &desired.worker;
     let table = flow_table(worker);
-    let flow_entries = table.flows * size_of::<Flow>();
+    let flow_entries = worker.count * table.flows * size_of::<Flow>();
     let frames = layout(worker, ports);
     Memory {
         flow_entries,
-        flow_indexes: table.bytes() - flow_entries,
+        flow_indexes: worker.count * table.bytes() - flow_entries,
         frames: frames.count as usize * frames.stride,
         rings: ports.queues * worker.ring as usize * RING_SLOT,
         maglev: maglev(desired),

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dataplane::addr::{Addr, L4Port, Proto};
+use dataplane::tables::NatEnd;
 
 /// What the program says of a packet.
 pub mod judge;
@@ -34,6 +35,8 @@ pub enum Share {
 pub struct Steering {
     /// Addresses that we own, wholly or in part.
     pub addresses: BTreeMap<Addr, Share>,
+    /// Backends in mode `nat`: what they send from these ports is ours.
+    pub nat_backends: BTreeSet<NatEnd>,
     /// Addresses of the host itself: what is not ours by port passes to the kernel first.
     pub host: BTreeSet<Addr>,
 }

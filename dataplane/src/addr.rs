@@ -178,6 +178,22 @@ pub struct Class(u8);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Classes(u8);
 
+impl Class {
+    /// The class that a worker owns, by its number.
+    #[inline]
+    #[must_use]
+    pub const fn of_worker(worker: u8) -> Self {
+        Self(worker)
+    }
+
+    /// The number of the worker that owns the class.
+    #[inline]
+    #[must_use]
+    pub const fn worker(self) -> usize {
+        self.0 as usize
+    }
+}
+
 impl Classes {
     /// One worker owns everything.
     pub const ONE: Self = Self(1);
@@ -186,6 +202,13 @@ impl Classes {
     #[must_use]
     pub const fn new(workers: u8) -> Option<Self> {
         if workers == 0 { None } else { Some(Self(workers)) }
+    }
+
+    /// Whether one worker owns everything.
+    #[inline]
+    #[must_use]
+    pub const fn is_one(self) -> bool {
+        self.0 == 1
     }
 
     /// The class of a client-side port (ICMP: identifier), host order. Packets without one have

@@ -3,6 +3,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crossbeam::utils::CachePadded;
+
+use crate::addr::Class;
 use crate::drop_reason::DropReason;
 use crate::limits::{HOPS_MAX, PORTS_MAX};
 use crate::tables::{FrontendId, HopId, PortId};
@@ -70,6 +73,10 @@ pub struct Counters {
     ports: [PortCounters; PORTS_MAX],
     frontends: Box<[FrontendCounters]>,
     hops: Box<[Counter]>,
+    /// Apart from what another thread writes: these are few and small.
+    handed_to: Box<[CachePadded<Counter>]>,
+    /// Packets that other workers handed over to this one.
+    pub handed_in: Counter,
     /// Packets handed on between client and backend.
     pub forwarded: Counter,
     /// Packets that asked us for something and got it (ARP, NDP, echo).
@@ -92,6 +99,8 @@ pub struct Counters {
     pub half_open_evicted: Counter,
     /// Received packets waiting for a next hop (gauge).
     pub waiting: Counter,
+    /// Turns of the loop.
+    pub turns: Counter,
     /// Turns of the loop that found work.
     pub busy_turns: Counter,
     /// Times the worker went to sleep.
@@ -101,14 +110,16 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// All zero, with room for `frontends` frontends.
+    /// All zero, with room for `frontends` frontends, for one of `workers` workers.
     #[must_use]
-    pub fn new(frontends: usize) -> Self {
+    pub fn new(frontends: usize, workers: usize) -> Self {
         Self {
             drops: std::array::from_fn(|_| Counter::default()),
             ports: std::array::from_fn(|_| PortCounters::default()),
             frontends: (0..frontends).map(|_| FrontendCounters::default()).collect(),
             hops: (0..HOPS_MAX).map(|_| Counter::default()).collect(),
+            handed_to: (0..workers).map(|_| CachePadded::default()).collect(),
+            handed_in: Counter::default(),
             forwarded: Counter::default(),
             replied: Counter::default(),
             refused: Counter::default(),
@@ -120,10 +131,36 @@ impl Counters {
             half_open: Counter::default(),
             half_open_evicted: Counter::default(),
             waiting: Counter::default(),
+            turns: Counter::default(),
             busy_turns: Counter::default(),
             sleeps: Counter::default(),
             epoch: Counter::default(),
         }
+    }
+
+    /// A burst was read: from the kernel, or `handed` over by another worker, which has counted it
+    /// for the port.
+    #[inline]
+    pub fn received(&self, port: PortId, handed: bool, packets: u64, bytes: u64) {
+        if handed {
+            return self.handed_in.add(packets);
+        }
+        let port = self.port(port);
+        port.rx_packets.add(packets);
+        port.rx_bytes.add(bytes);
+    }
+
+    /// A packet was handed over to the worker of `owner`.
+    #[inline]
+    pub fn handed_to(&self, owner: Class) {
+        if let Some(counter) = self.handed_to.get(owner.worker()) {
+            counter.add(1);
+        }
+    }
+
+    /// Packets handed over to each worker, by its number.
+    pub fn handed_out(&self) -> impl Iterator<Item = u64> + '_ {
+        self.handed_to.iter().map(|counter| counter.get())
     }
 
     /// A packet ended here.

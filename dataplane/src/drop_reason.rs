@@ -67,6 +67,11 @@ drop_reasons! {
     NoFlow = "no_flow",
     /// A reply to one of our SNAT addresses that belongs to no flow.
     ReplyUnknown = "reply_unknown",
+    /// A backend's packet in mode `nat` that belongs to no flow and could be a reply of several
+    /// services; the client's next packet says which.
+    ReplyAmbiguous = "reply_ambiguous",
+    /// The client's address is not allowed by the service (`allow`, `deny`).
+    SourceDenied = "source_denied",
     /// The flow table is full of established flows: raise `flows`.
     FlowTableFull = "flow_table_full",
     /// No SNAT port is free towards this backend: add a SNAT address.
@@ -89,6 +94,10 @@ drop_reasons! {
     NeighbourOther = "neighbour_other",
     /// More ARP or NDP questions than we answer in a second.
     NeighbourLimited = "neighbour_limited",
+    /// The way to the worker that owns the flow is full: it cannot keep up.
+    HandoverFull = "handover_full",
+    /// Handed over by a worker whose tables said otherwise, in the moment of a change.
+    HandedOverTwice = "handed_over_twice",
     /// A frame to another station's MAC: a switch floods, or the port is promiscuous.
     OtherHost = "other_host",
 }

@@ -25,4 +25,6 @@ pub mod xsk;
 /// Pin, loop, refresh the tables, hand bursts to the pipeline.
 pub mod worker;
 
+/// A ring from one thread to one other.
+pub mod spsc;
 mod sync;

@@ -52,7 +52,8 @@ pub type Hashes = ArrayVec<FlowHash, BURST>;
 /// The packets that were received in one go (`worker.rs` receives them, and sends on those that
 /// waited). The burst is parsed, classified and looked up as a whole, so that what a step reads was
 /// asked for a step ahead; then each packet is decided on, rewritten and sent by itself, since one
-/// may make the flow that the next one finds. A plan is written in place (docs/decisions/0007).
+/// may make the flow that the next one finds. A packet of another worker's flow is handed over as it
+/// is. A plan is written in place (docs/decisions/0007).
 /// Every frame leaves through `tx` or goes home; what is made besides (fragments, a second RST) lies
 /// in `memory.extra` until `tx` sends it.
 pub fn run_burst<S: Socket>(
@@ -66,6 +67,10 @@ pub fn run_burst<S: Socket>(
     let hashes = fetch::burst(ctx.flows, &subjects);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
     for (mut frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
+        if let Ok(Subject::Elsewhere(owner)) = subject {
+            tx::hand_over(ctx, memory, frame, *owner);
+            continue;
+        }
         let mut plan = Plan::default();
         let fate = match subject {
             Ok(subject) => stage::stage(ctx, packet, subject, *hash, &mut plan)

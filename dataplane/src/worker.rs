@@ -5,29 +5,33 @@
 pub mod command;
 /// Sleeping when there is nothing to do, and being woken.
 pub mod idle;
+/// Whether a worker sleeps.
+pub mod nap;
+/// The other workers.
+pub mod peers;
 
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use crossbeam::channel::Receiver;
 
-use crate::addr::Classes;
 use crate::counters::Counters;
 use crate::drop_reason::DropReason;
 use crate::flow::{FlowTable, FlowTableConfig};
 use crate::limits::SWEEP_STEP;
-use crate::pipeline::context::EXTRA_MAX;
+use crate::pipeline::context::{EXTRA_MAX, Share};
 use crate::pipeline::limiter::Limiters;
 use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
 use crate::pipeline::{Ctx, Memory, run_burst};
 use crate::tables::publish::Reader;
-use crate::tables::{Hop, Tables};
+use crate::tables::{Hop, PortId, Tables};
 use crate::time::{Clock, Tick, spin};
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Pool, Socket, Umem};
 use command::{Census, Command};
 use idle::Idle;
+use peers::Peers;
 
 /// Every place of the flow table is looked at once in this many milliseconds.
 const SWEEP_PERIOD_MS: u64 = 8_000;
@@ -44,6 +48,8 @@ pub struct Setup<S> {
     pub umem: Arc<Umem>,
     /// The frames that it owns.
     pub pool: Pool,
+    /// Its place among all workers.
+    pub peers: Peers,
     /// Its view of the tables.
     pub tables: Reader<Tables>,
     /// Its counters.
@@ -66,6 +72,7 @@ pub struct Worker<S> {
     ways: Ways,
     umem: Arc<Umem>,
     pool: Pool,
+    peers: Peers,
     tables: Reader<Tables>,
     counters: Arc<Counters>,
     commands: Receiver<Command>,
@@ -75,7 +82,10 @@ pub struct Worker<S> {
     waiting: Waiting,
     limiters: Limiters,
     extra: ArrayVec<(Frame, Hop), EXTRA_MAX>,
-    burst: Burst,
+    /// Away only while it is run.
+    burst: Option<Box<Burst>>,
+    /// What each other worker handed over, and the port that it came in through.
+    handed: Vec<(Option<PortId>, Burst)>,
     ident: u16,
     clock: Clock,
     seen_epoch: u64,
@@ -85,11 +95,14 @@ pub struct Worker<S> {
     delay_ns: u64,
 }
 
-/// The core for a worker when nobody names one: the last that this process may use, since
-/// interrupts and everything else tend to start with the first.
+/// Cores for `count` workers when nobody names some: the last that this process may use, since
+/// interrupts and everything else tend to start with the first. Fewer when there are not so many.
 #[must_use]
-pub fn default_core() -> Option<usize> {
-    core_affinity::get_core_ids()?.last().map(|core| core.id)
+pub fn last_cores(count: usize) -> Vec<usize> {
+    let mut cores = core_affinity::get_core_ids().unwrap_or_default();
+    let rest = cores.len().saturating_sub(count);
+    cores.drain(..rest);
+    cores.into_iter().map(|core| core.id).collect()
 }
 
 /// What one turn of the loop came to.
@@ -109,11 +122,13 @@ impl<S: Socket> Worker<S> {
     pub fn new(setup: Setup<S>) -> Self {
         let clock = Clock::start();
         let now = clock.now();
+        let handed = (0..setup.peers.inlets()).map(|_| (None, Burst::new())).collect();
         let mut worker = Self {
             ways: Ways::new(&setup.lanes),
             lanes: setup.lanes,
             umem: setup.umem,
             pool: setup.pool,
+            peers: setup.peers,
             tables: setup.tables,
             counters: setup.counters,
             commands: setup.commands,
@@ -123,7 +138,8 @@ impl<S: Socket> Worker<S> {
             waiting: Waiting::new(now),
             limiters: Limiters::new(now),
             extra: ArrayVec::new(),
-            burst: Burst::new(),
+            burst: Some(Box::default()),
+            handed,
             ident: 0,
             clock,
             seen_epoch: 0,
@@ -151,16 +167,25 @@ impl<S: Socket> Worker<S> {
                 Turn::Stop => break,
             }
             if self.idle.should_sleep(idle_turns) {
-                self.counters.sleeps.add(1);
-                let asleep = self.tables.sleep();
-                self.idle.wait(!self.waiting.is_empty());
-                drop(asleep);
+                self.sleep();
                 idle_turns = 0;
             }
         }
     }
 
-    /// One turn of the loop: commands, then each lane's packets, then what is due.
+    /// Sleeps until there is something to do, unless another worker has just said so.
+    fn sleep(&mut self) {
+        if self.peers.lie_down() && !self.pool.expects() {
+            self.counters.sleeps.add(1);
+            let asleep = self.tables.sleep();
+            self.idle.wait(!self.waiting.is_empty());
+            drop(asleep);
+        }
+        self.peers.get_up();
+    }
+
+    /// One turn of the loop: commands, then packets from other workers and from each lane, then
+    /// what is due.
     pub fn turn(&mut self) -> Turn {
         let now = self.clock.now();
         let mut busy = false;
@@ -170,13 +195,20 @@ impl<S: Socket> Worker<S> {
                 return Turn::Stop;
             }
         }
+        self.pool.welcome();
+        self.take_handed();
         for lane in 0..self.lanes.len() {
             busy |= self.serve(lane, now);
         }
+        self.peers.publish();
+        busy |= self.serve_handed(now);
         self.retry_waiting(now);
         let unsent = self.flush();
+        let peers = &self.peers;
+        self.pool.publish(|worker| peers.ring(worker));
         self.sweep(now, busy);
         self.report();
+        self.counters.turns.add(1);
         if busy || unsent {
             self.counters.busy_turns.add(1);
             Turn::Busy
@@ -187,26 +219,56 @@ impl<S: Socket> Worker<S> {
 
     /// Takes a burst from a lane and runs it. Returns whether there was one.
     fn serve(&mut self, lane: usize, now: Tick) -> bool {
+        let Some(mut burst) = self.burst.take() else { return false };
         let socket = &mut self.lanes[lane].socket;
         socket.complete(&mut self.pool);
-        let too_long = socket.receive(&mut self.burst, &mut self.pool);
-        if self.burst.is_empty() && too_long == 0 {
-            // Frames may have come home since the last refill found the pool empty.
-            socket.refill(&mut self.pool);
-            return false;
+        let too_long = socket.receive(&mut burst, &mut self.pool);
+        let busy = !burst.is_empty() || too_long > 0;
+        if busy {
+            self.count_too_long(lane, too_long);
+            self.run_burst(lane, now, false, &mut burst);
         }
+        // Also without packets: frames may have come home since the last refill found none.
+        self.lanes[lane].socket.refill(&mut self.pool);
+        self.burst = Some(burst);
+        busy
+    }
+
+    fn count_too_long(&self, lane: usize, too_long: usize) {
         for _ in 0..too_long {
             self.counters.port(self.lanes[lane].port).rx_packets.add(1);
             self.counters.dropped(DropReason::ChainTooLong);
         }
-        if self.delay_ns > 0 {
-            spin(self.delay_ns * self.burst.len() as u64);
+    }
+
+    /// Takes a burst from each other worker. Their bytes are on the way while our own lanes are served.
+    fn take_handed(&mut self) {
+        for (inlet, (port, burst)) in self.handed.iter_mut().enumerate() {
+            *port = self.peers.take(inlet, &self.umem, burst);
         }
-        let mut burst = std::mem::take(&mut self.burst);
-        self.lend(lane, now, |ctx, memory, tx| run_burst(ctx, memory, &mut burst, tx));
-        self.burst = burst;
-        self.lanes[lane].socket.refill(&mut self.pool);
-        true
+    }
+
+    /// Runs what other workers handed over as if it had come in here, through the same port. Returns
+    /// whether there was something.
+    fn serve_handed(&mut self, now: Tick) -> bool {
+        let mut busy = false;
+        let mut handed = std::mem::take(&mut self.handed);
+        for (port, burst) in &mut handed {
+            let Some(port) = port.take() else { continue };
+            // Every worker has a queue of every port.
+            let lane = self.lanes.iter().position(|lane| lane.port == port).unwrap_or_default();
+            self.run_burst(lane, now, true, burst);
+            busy = true;
+        }
+        self.handed = handed;
+        busy
+    }
+
+    fn run_burst(&mut self, lane: usize, now: Tick, handed: bool, burst: &mut Burst) {
+        if self.delay_ns > 0 {
+            spin(self.delay_ns * burst.len() as u64);
+        }
+        self.lend_as(lane, now, handed, |ctx, memory, tx| run_burst(ctx, memory, burst, tx));
     }
 
     /// Lends the parts of the worker to the pipeline, or to a benchmark that runs a piece of it.
@@ -216,17 +278,32 @@ impl<S: Socket> Worker<S> {
         now: Tick,
         work: impl FnOnce(&mut Ctx<'_>, &mut Memory<'_>, &mut Tx<'_, S>) -> R,
     ) -> R {
+        self.lend_as(lane, now, false, work)
+    }
+
+    fn lend_as<R>(
+        &mut self,
+        lane: usize,
+        now: Tick,
+        handed: bool,
+        work: impl FnOnce(&mut Ctx<'_>, &mut Memory<'_>, &mut Tx<'_, S>) -> R,
+    ) -> R {
         let mut ctx = Ctx {
             tables: self.tables.refresh(),
             flows: &mut self.flows,
             counters: &self.counters,
             port: self.lanes[lane].port,
             now,
-            classes: Classes::ONE,
+            share: Share { classes: self.peers.classes(), own: self.peers.own(), handed },
             limiters: &mut self.limiters,
             ident: &mut self.ident,
         };
-        let mut memory = Memory { umem: &self.umem, pool: &mut self.pool, extra: &mut self.extra };
+        let mut memory = Memory {
+            umem: &self.umem,
+            pool: &mut self.pool,
+            extra: &mut self.extra,
+            peers: &mut self.peers,
+        };
         let mut tx = Tx {
             lanes: &mut self.lanes,
             ways: &self.ways,
@@ -310,12 +387,14 @@ impl<S: Socket> Worker<S> {
         false
     }
 
-    /// Where every chunk is (design section 8; [`Census::balanced`]).
+    /// Where every chunk is that this worker holds, or that is on its way to it (design section 8;
+    /// [`Census::balanced`]).
     #[must_use]
-    pub fn census(&self) -> Census {
+    pub fn census(&mut self) -> Census {
         let mut census = Census {
-            total: self.umem.count() as usize,
+            total: self.pool.home(),
             pool: self.pool.len(),
+            between: self.pool.returning() + self.peers.arriving(),
             waiting: self.waiting.chunks(),
             ..Census::default()
         };

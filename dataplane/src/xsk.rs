@@ -6,6 +6,8 @@
 pub mod frame;
 /// Free chunks.
 pub mod pool;
+/// Packets from one worker to another.
+pub mod handover;
 /// What the worker asks of a (port, queue), whoever stands behind it.
 pub mod socket;
 /// The memory that all frames lie in.

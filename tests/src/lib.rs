@@ -19,16 +19,28 @@ pub mod run_dir;
 pub mod bpffs;
 /// The lab of the study log that this project starts from.
 pub mod seed;
+/// A lab in which everybody is on one link, and servers have the VIP on a loopback.
+pub mod flat;
+/// Two gateways beside each other.
+pub mod pair;
+/// The real keepalived.
+pub mod keepalived;
 /// The servers behind the VIPs: `whoami`, downloads, UDP echo.
 pub mod server;
 /// The `portreeve` process under test.
 pub mod appliance;
+/// Real nginx as a backend.
+pub mod nginx;
 /// Readiness in systemd's notification protocol, the waiting side.
 pub mod notify;
 /// Many requests by real curl, and who answered.
 pub mod curl;
+/// Many connections that are open at once.
+pub mod converse;
 /// Downloads, conversations and datagrams whose content is checked.
 pub mod traffic;
+/// Downloads that are watched while they come.
+pub mod pushed;
 /// Frames that no sane host sends.
 pub mod garbage;
 /// Frames sent as they are.
@@ -45,5 +57,7 @@ pub mod snmp;
 pub mod model;
 /// Where the built programs are.
 pub mod program;
+/// What commands say of set-ups that are wrong.
+pub mod diagnosis;
 /// Tests that cannot run here say so.
 pub mod skip;

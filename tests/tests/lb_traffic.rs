@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::appliance::Appliance;
 use portreeve_tests::config::{ports, service};
+use portreeve_tests::converse::converse;
 use portreeve_tests::curl;
 use portreeve_tests::host::Host;
 use portreeve_tests::lab::{Lab, LinkOptions};
@@ -15,7 +16,7 @@ use portreeve_tests::seed::{self, SeedLab};
 use portreeve_tests::server::Server;
 use portreeve_tests::skip::has_root;
 use portreeve_tests::snmp::KernelCounters;
-use portreeve_tests::traffic::{self, Conversation};
+use portreeve_tests::traffic;
 
 const REQUESTS: usize = 200;
 const DOWNLOAD: u64 = 200_000_000;
@@ -138,29 +139,6 @@ fn everything_arrives_over_four_queues_of_jumbo_links() -> Result<()> {
     everything_arrives(LinkOptions { mtu: JUMBO, queues: 4 })
 }
 
-/// Opens all, each with a request of its own; then asks on all before it reads any answer.
-fn converse(target: SocketAddr) -> Result<()> {
-    let mut open = Vec::with_capacity(CONNECTIONS);
-    for n in 0..CONNECTIONS {
-        let first = || {
-            let mut conversation = Conversation::open(target)?;
-            conversation.ask()?;
-            let server = conversation.answer()?;
-            Ok::<_, anyhow::Error>((conversation, server))
-        };
-        open.push(first().with_context(|| format!("connection {n}"))?);
-    }
-    for (n, (conversation, _)) in open.iter_mut().enumerate() {
-        conversation.ask().with_context(|| format!("second request on connection {n}"))?;
-    }
-    for (n, (conversation, server)) in open.iter_mut().enumerate() {
-        let again =
-            conversation.answer().with_context(|| format!("second answer on connection {n}"))?;
-        ensure!(again == *server, "connection {n} began with {server} and went on with {again}");
-    }
-    Ok(())
-}
-
 #[test]
 fn five_hundred_connections_are_open_at_once() -> Result<()> {
     if !has_root("five_hundred_connections_are_open_at_once") {
@@ -173,7 +151,7 @@ fn five_hundred_connections_are_open_at_once() -> Result<()> {
     let before = KernelCounters::read(&net.gateway)?;
     for (vip, _) in FAMILIES {
         let target = address(vip, seed::HTTP)?;
-        let conversed = net.client.enter(|| converse(target))?;
+        let conversed = net.client.enter(|| converse(target, CONNECTIONS))?;
         appliance.explain(&net.gateway, conversed)?;
     }
     before.stood_by(&net.gateway)

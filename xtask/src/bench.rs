@@ -29,7 +29,7 @@ pub fn steps() -> Vec<Step> {
     prepare(guard.arg("guard"));
     let mut memory = harness();
     let out = target().join("bench-smoke");
-    prepare(memory.args(["memory", "--case", "established/ipv4/64/1k", "--rounds", "3", "--out"]));
+    prepare(memory.args(["memory", "--case", "established/ipv4/64/1m", "--rounds", "3", "--out"]));
     memory.arg(out);
     vec![
         Step::commands("build the harness", vec![build()]),

@@ -52,6 +52,8 @@ pub struct Case {
     pub family: Family,
     /// Established flows.
     pub flows: u32,
+    /// The id of a second row, measured beside this one: the same on small pages.
+    pub small_pages: Option<&'static str>,
 }
 
 const ESTABLISHED: &str = "Established flows, random order";
@@ -63,8 +65,14 @@ const OTHER: &str = "No flows";
 pub const CASES: &[Case] = &[
     established("established/ipv4/64/1k", "IPv4, 1 k flows", Family::V4, 1_000),
     established("established/ipv4/64/100k", "IPv4, 100 k flows", Family::V4, 100_000),
-    established("established/ipv4/64/1m", "IPv4, 1 M flows", Family::V4, 1_000_000),
-    established("established/ipv4/64/16m", "IPv4, 16 M flows", Family::V4, 16_000_000),
+    Case {
+        small_pages: Some("established/ipv4/64/small-pages/1m"),
+        ..established("established/ipv4/64/1m", "IPv4, 1 M flows", Family::V4, 1_000_000)
+    },
+    Case {
+        small_pages: Some("established/ipv4/64/small-pages/16m"),
+        ..established("established/ipv4/64/16m", "IPv4, 16 M flows", Family::V4, 16_000_000)
+    },
     established("established/ipv6/64/1k", "IPv6, 1 k flows", Family::V6, 1_000),
     established("established/ipv6/64/100k", "IPv6, 100 k flows", Family::V6, 100_000),
     established("established/ipv6/64/1m", "IPv6, 1 M flows", Family::V6, 1_000_000),
@@ -120,18 +128,12 @@ const PORTS: u32 = 64_512;
 const CROWD: u32 = CROWDED_PAIRS * PORTS / 10 * 9;
 
 const fn established(id: &'static str, label: &'static str, family: Family, flows: u32) -> Case {
-    Case { id, group: ESTABLISHED, label, load: Load::Established(&[SMALL]), family, flows }
+    let load = Load::Established(&[SMALL]);
+    Case { id, group: ESTABLISHED, label, load, family, flows, small_pages: None }
 }
 
 const fn hundred(id: &'static str, label: &'static str) -> Case {
-    Case {
-        id,
-        group: SIZES,
-        label,
-        load: Load::Established(&[SMALL]),
-        family: Family::V4,
-        flows: 100_000,
-    }
+    Case { group: SIZES, ..established(id, label, Family::V4, 100_000) }
 }
 
 const fn opening(
@@ -145,7 +147,7 @@ const fn opening(
         Load::Arp | Load::Garbage => OTHER,
         _ => OPENING,
     };
-    Case { id, group, label, load, family, flows }
+    Case { id, group, label, load, family, flows, small_pages: None }
 }
 
 impl Case {
@@ -181,6 +183,12 @@ impl Case {
             Load::Arp => boxed(Noise::arp(&shape)?),
             Load::Garbage => boxed(Noise::garbage(&shape)?),
         })
+    }
+
+    /// Whether `wanted` names one of its rows.
+    #[must_use]
+    pub fn is_wanted(&self, wanted: &dyn Fn(&str) -> bool) -> bool {
+        wanted(self.id) || self.small_pages.is_some_and(wanted)
     }
 
     /// The port that its packets come in through.

@@ -12,6 +12,7 @@ use super::bars::Reached;
 use super::case::{Case, Load};
 use super::packets::{Kind, SMALL, Template};
 use super::round::{BATCH, BATCHES, bursts, round};
+use super::small_pages::{Subject, tell_apart};
 use super::stages::stages;
 use super::world::{World, config, routing};
 use super::yardstick::{Miss, Null};
@@ -23,10 +24,10 @@ const BURSTS: usize = 4_096;
 /// Time between two tables while they are swapped.
 const SWAP: Duration = Duration::from_millis(10);
 
-/// A row, and what the yardsticks came to meanwhile.
+/// Rows, and what the yardsticks came to meanwhile.
 pub struct Measured {
-    /// The row.
-    pub row: Row,
+    /// The row, and behind it the one on small pages where there is one.
+    pub rows: Vec<Row>,
     /// Rounds of `null`, ns per packet.
     pub null: Vec<f64>,
     /// Rounds of `miss` with a table of the row's size, ns per read; none where no flow is met.
@@ -38,37 +39,49 @@ pub struct Measured {
 /// # Errors
 /// When its world cannot be made.
 pub fn measure(case: &Case, null: &mut Null, options: &Options) -> Result<Measured> {
-    let (mut world, mut feed) = case.build(options.test_delay_ns)?;
+    let mut subject = Subject::of(case, options.test_delay_ns)?;
     let mut template = Template::new(Kind::Udp, case.family, 0, SMALL)?;
     let mut miss = case.is_of_flows().then(|| Miss::new(config(&case.shape()).bytes()));
+    // Last of all: from here on there are no huge pages for anybody.
+    let mut twin = Subject::on_small_pages(case, options.test_delay_ns)?;
     let mut measured = Rounds::default();
-    round(&mut world, feed.as_mut());
     let mut all = |world: &mut World| {
         for _ in 0..options.rounds {
             measured.null.push(null.round(&mut template, BATCHES));
             measured.miss.extend(miss.as_mut().map(Miss::round));
-            measured.own.push(round(world, feed.as_mut()));
+            measured.own.push(round(world, subject.feed.as_mut()));
+            measured.twin.extend(twin.as_mut().map(Subject::round));
         }
     };
     if matches!(case.load, Load::Swaps) {
-        swapping(&mut world, case, all)
+        swapping(&mut subject.world, case, all)
     } else {
-        all(&mut world)
+        all(&mut subject.world)
     }
     drop(miss);
-    let latency = bursts(&mut world, feed.as_mut(), BURSTS);
-    let stages =
-        if case.has_stages() { stages(&mut world, feed.as_mut(), case.port()) } else { Vec::new() };
-    let Rounds { own, null, miss } = measured;
-    let mut row = row(case, own, &null, &miss);
-    (row.latency, row.stages) = (Some(latency), stages);
-    row.notes = notes(case, &world);
-    Ok(Measured { row, null, miss })
+    let Rounds { own, twin: on_small, null, miss } = measured;
+    let mut rows = vec![finished(row(case, own, &null, &miss), case, &mut subject)];
+    if let (Some(id), Some(twin)) = (case.small_pages, &mut twin) {
+        let case = Case { id, ..*case };
+        let mut row = finished(row(&case, on_small, &null, &miss), &case, twin);
+        tell_apart((&mut rows[0], &mut row), &subject, twin);
+        rows.push(row);
+    }
+    Ok(Measured { rows, null, miss })
+}
+
+/// Adds what is measured after the rounds: bursts, stages.
+fn finished(row: Row, case: &Case, subject: &mut Subject) -> Row {
+    let Subject { world, feed, .. } = subject;
+    let latency = Some(bursts(world, feed.as_mut(), BURSTS));
+    let timed = case.has_stages().then(|| stages(world, feed.as_mut(), case.port()));
+    Row { latency, stages: timed.unwrap_or_default(), notes: notes(world), ..row }
 }
 
 #[derive(Default)]
 struct Rounds {
     own: Vec<Round>,
+    twin: Vec<Round>,
     null: Vec<f64>,
     miss: Vec<f64>,
 }
@@ -108,14 +121,14 @@ fn row(case: &Case, rounds: Vec<Round>, null: &[f64], miss: &[f64]) -> Row {
 }
 
 /// What was dropped, of which there should be nothing on established flows.
-fn notes(case: &Case, world: &World) -> Vec<String> {
+fn notes(world: &World) -> Vec<String> {
     let drops = world.drops();
     if drops.is_empty() {
         return Vec::new();
     }
     let drops: Vec<String> =
         drops.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    vec![format!("{}: dropped in all rounds together: {}", case.label, drops.join(", "))]
+    vec![format!("dropped in all rounds together: {}", drops.join(", "))]
 }
 
 /// Publishes tables with other routes and services a hundred times a second while `work` runs.

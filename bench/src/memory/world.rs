@@ -18,6 +18,7 @@ use dataplane::tables::route::HopRef;
 use dataplane::tables::*;
 use dataplane::worker::command::Command;
 use dataplane::worker::idle::{Idle, PollMode};
+use dataplane::worker::peers::{Bell, Peers};
 use dataplane::worker::{Setup, Worker};
 use dataplane::xsk::sim::SimSocket;
 use dataplane::xsk::umem::Layout;
@@ -98,7 +99,7 @@ impl Default for Rings {
 }
 
 /// Nobody asks: every next hop is known.
-struct Known;
+pub struct Known;
 
 impl AskHop for Known {
     fn ask(&self, _port: PortId, _addr: Addr) {}
@@ -131,12 +132,14 @@ impl World {
         });
         let (publisher, readers) = publish::channel(tables(shape), 1);
         let (commands, obey): (_, Receiver<Command>) = unbounded();
-        let counters = Arc::new(Counters::new(16_384));
-        let (idle, _waker) = Idle::new(PollMode::Busy, &[]).context("make an epoll instance")?;
+        let counters = Arc::new(Counters::new(16_384, 1));
+        let (idle, waker) = Idle::new(PollMode::Busy, &[]).context("make an epoll instance")?;
+        let mut peers = Peers::introduce(&umem, &[Bell::new(waker)], 64);
         let worker = Worker::new(Setup {
             lanes: lanes.into(),
             umem,
             pool,
+            peers: peers.remove(0),
             tables: readers.into_iter().next().context("one reader")?,
             counters: Arc::clone(&counters),
             commands: obey,
@@ -283,6 +286,7 @@ pub fn frontends(shape: &Shape) -> Frontends {
                     snat: snat.clone(),
                     left: Box::new([]),
                     gone: false,
+                    policy: Policy::default(),
                 };
                 all.push((FrontendId::new(all.len() as u32, 0), Arc::new(frontend)));
             }
@@ -316,6 +320,7 @@ fn backends(shape: &Shape) -> Slab<Backend> {
                 state: BackendState::Active,
                 hop: HopRef::Via { hop: HopId::new(id, 0), mtu: 1_500 },
                 default_snat: None,
+                link: None,
             };
             (BackendId::new(id, 0), backend)
         })

@@ -7,6 +7,7 @@ use super::gaps::LookOut;
 use super::generator::Generator;
 use super::peer::{Kind, Running};
 use super::rig::{BACKENDS, FLOWS};
+use crate::pages::reserved::Pool;
 
 /// Higher than whatever else runs on the machine; passed on to every thread and process that is
 /// started, so peers and appliance have it alike.
@@ -26,8 +27,10 @@ pub struct Bench {
     pub time: Duration,
     /// What a reader of the run must know.
     pub notes: Vec<String>,
+    /// Reserved huge pages that devices take.
+    pool: Pool,
     /// Holds the namespaces together; goes last.
-    _lab: Lab,
+    lab: Lab,
 }
 
 impl Bench {
@@ -48,11 +51,12 @@ impl Bench {
             rounds,
             time,
             notes: Vec::new(),
-            _lab: lab,
+            pool: Pool::default(),
+            lab,
         };
         for kind in kinds {
             say(&format!("starting {}", kind.label()));
-            match kind.start(&bench._lab) {
+            match kind.start(&bench.lab, &mut bench.pool) {
                 Ok(running) => bench.devices.push(running),
                 Err(error) if matches!(kind, Kind::Portreeve(_)) => return Err(error),
                 Err(error) => bench.skip(*kind, &format!("{error:#}")),

@@ -72,15 +72,16 @@ impl Series {
     }
 }
 
-/// The rows of a case. The appliance's own get a ratio to each peer, and the promises.
+/// The rows of a case. The appliance's own get a ratio to each peer, and the promises; a device with
+/// its packet memory in huge pages gets one to the same without, and no other: a change of the code
+/// moves both, and a comparison of runs wants all ratios of a row to move.
 #[must_use]
 pub fn rows(case: Case, all: &[Series], promises: &[Promise]) -> Vec<Row> {
     all.iter().map(|series| row(case, series, all, promises)).collect()
 }
 
 fn row(case: Case, series: &Series, all: &[Series], promises: &[Promise]) -> Row {
-    let ours = matches!(series.kind, Kind::Portreeve(_));
-    let peers = all.iter().filter(|peer| ours && ![series.kind, Kind::Alone].contains(&peer.kind));
+    let peers = all.iter().filter(|peer| is_held_against(series.kind, peer.kind));
     let held = promises.iter().filter(|_| series.kind == Kind::Portreeve(0));
     let per_million = 1e6 * series.busy / series.done.max(1.0);
     let name = if case.unit == Unit::BitsPerSecond { CPU_BYTES } else { CPU };
@@ -97,6 +98,16 @@ fn row(case: Case, series: &Series, all: &[Series], promises: &[Promise]) -> Row
         stages: Vec::new(),
         bars: held.filter_map(|promise| bar(series, all, *promise)).collect(),
         notes: series.notes.clone(),
+    }
+}
+
+fn is_held_against(kind: Kind, peer: Kind) -> bool {
+    match kind.without_huge_pages() {
+        Some(same) => same == peer,
+        None => {
+            let ours = matches!(kind, Kind::Portreeve(_));
+            ours && ![kind, Kind::Alone].contains(&peer) && peer.without_huge_pages().is_none()
+        }
     }
 }
 
@@ -149,6 +160,18 @@ mod tests {
         assert_eq!(rows[0].ratios[0].to, "wire/x/nft");
         assert!(rows[0].bars[0].met, "{:?}", rows[0].bars);
         assert!(rows[1].ratios.is_empty() && rows[1].bars.is_empty());
+    }
+
+    #[test]
+    fn huge_pages_are_held_against_the_same_device_without() {
+        let kinds = [Kind::Portreeve(0), Kind::PortreeveHuge, Kind::L2fwd, Kind::L2fwdHuge];
+        let all = kinds.map(|kind| series(kind, &[1.0]));
+        let rows = rows(CASE, &all, &[]);
+        let to = |row: &Row| row.ratios.iter().map(|ratio| ratio.to.clone()).collect::<Vec<_>>();
+        assert_eq!(to(&rows[0]), ["wire/x/l2fwd"]);
+        assert_eq!(to(&rows[1]), ["wire/x/portreeve"]);
+        assert!(to(&rows[2]).is_empty());
+        assert_eq!(to(&rows[3]), ["wire/x/l2fwd"]);
     }
 
     #[test]

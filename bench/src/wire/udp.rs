@@ -29,6 +29,8 @@ pub struct Rate {
     pub size: Size,
     /// Whether the design promises something about it.
     pub promised: bool,
+    /// Whether devices with packet memory in huge pages have a part in it.
+    pub huge_pages: bool,
 }
 
 /// The case that everybody quotes.
@@ -40,6 +42,7 @@ pub const SMALL: Rate = Rate {
     },
     size: Size::Bytes(64),
     promised: true,
+    huge_pages: true,
 };
 /// Full frames.
 pub const LARGE: Rate = Rate {
@@ -50,6 +53,7 @@ pub const LARGE: Rate = Rate {
     },
     size: Size::Bytes(1_518),
     promised: false,
+    huge_pages: false,
 };
 /// The mix.
 pub const IMIX: Rate = Rate {
@@ -60,6 +64,7 @@ pub const IMIX: Rate = Rate {
     },
     size: Size::Imix,
     promised: false,
+    huge_pages: false,
 };
 
 /// Measures a rate case: rows of all devices, the generator's first.
@@ -72,7 +77,7 @@ pub fn rate(bench: &mut Bench, which: Rate) -> Result<Vec<Row>> {
     let mut user = Series::new(Kind::Portreeve(0));
     let time = bench.time;
     for round in 0..bench.rounds {
-        for at in bench.turns(round, |kind| kind.carries_udp() || kind == Kind::Alone) {
+        for at in bench.turns(round, |kind| has_part(which, kind)) {
             let done = turn(bench, at, load, time)?;
             let kind = bench.devices[at].kind;
             let rate = done.rate();
@@ -97,10 +102,25 @@ pub fn rate(bench: &mut Bench, which: Rate) -> Result<Vec<Row>> {
     all.sort_by_key(|series| series.kind != Kind::Alone);
     let promises: &[Promise] = if which.promised { &PROMISES } else { &[] };
     let mut rows = rows(which.case, &all, promises);
+    tell_apart(&mut rows, &all);
     if which.promised && !user.rounds.is_empty() {
         rows.push(user_row(which.case, &user));
     }
     Ok(rows)
+}
+
+fn has_part(which: Rate, kind: Kind) -> bool {
+    let huge_pages = which.huge_pages && kind.without_huge_pages().is_some();
+    kind.carries_udp() || kind == Kind::Alone || huge_pages
+}
+
+/// A device that is there with huge pages, too, says that it has none.
+fn tell_apart(rows: &mut [Row], all: &[Series]) {
+    for (row, series) in rows.iter_mut().zip(all) {
+        if all.iter().any(|other| other.kind.without_huge_pages() == Some(series.kind)) {
+            row.label += ", no huge pages reserved";
+        }
+    }
 }
 
 /// One device's turn.

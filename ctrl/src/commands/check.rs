@@ -80,12 +80,16 @@ fn summary(name: &str, desired: &Desired, topology: Option<&Topology>) -> String
     )
 }
 
-fn facts(desired: &Desired, topology: Option<&Topology>) -> PortFacts {
+/// What the size of packet memory depends on.
+pub(crate) fn facts(desired: &Desired, topology: Option<&Topology>) -> PortFacts {
     let links = desired.ports.iter().filter_map(|port| topology?.link(&port.name));
-    let (mut queues, mut mtu) = (0, 0);
+    let (mut queues, mut busiest, mut mtu) = (0, 0, 0);
     for link in links {
         queues += link.rx_queues.max(1) as usize;
+        busiest += (link.rx_queues.max(1) as usize).div_ceil(desired.worker.count);
         mtu = mtu.max(link.mtu);
     }
-    PortFacts { queues: queues.max(desired.ports.len()), mtu }
+    let ports = desired.ports.len();
+    let workers = desired.worker.count;
+    PortFacts { queues: queues.max(ports * workers), busiest: busiest.max(ports), mtu }
 }

@@ -24,7 +24,7 @@ pub fn plan(
     }
     let mut plan = PortPlan::default();
     for settings in ordered {
-        match usable(settings, topology) {
+        match usable(settings, desired.worker.count, topology) {
             Ok(link) => {
                 plan.ifindex.push(link.ifindex);
                 plan.ports.push(port(link, topology));
@@ -70,7 +70,11 @@ fn changed(known: &[Box<str>], desired: &Desired) -> Vec<Problem> {
         .collect()
 }
 
-fn usable<'t>(settings: &PortSettings, topology: &'t Topology) -> Result<&'t Link, Problem> {
+fn usable<'t>(
+    settings: &PortSettings,
+    workers: usize,
+    topology: &'t Topology,
+) -> Result<&'t Link, Problem> {
     let name = &settings.name;
     let wrong = |what: String| Problem::error(name.place(), what);
     let Some(link) = topology.link(name) else {
@@ -88,6 +92,18 @@ fn usable<'t>(settings: &PortSettings, topology: &'t Topology) -> Result<&'t Lin
     if link.mac == Mac::default() {
         return Err(wrong(format!("port {} has no Ethernet address", name.value))
             .help("portreeve drives Ethernet interfaces; tunnels and loopback are not"));
+    }
+    let queues = link.rx_queues.max(1) as usize;
+    if queues < workers {
+        let what = format!(
+            "port {} has {queues} receive queue{}, but there are {workers} workers and each needs one",
+            name.value,
+            if queues == 1 { "" } else { "s" }
+        );
+        return Err(wrong(what).help(format!(
+            "run `ethtool -L {} combined {workers}`, or write worker.count = {queues}",
+            name.value
+        )));
     }
     Ok(link)
 }

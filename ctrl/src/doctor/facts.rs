@@ -13,7 +13,7 @@ use crate::api_types::Status;
 use crate::commands::host;
 use crate::compile::{Compiled, Compiler, host_conflicts};
 use crate::desired::Desired;
-use crate::memory::{PortFacts, memory};
+use crate::memory::memory;
 use crate::netlink::{self, Details};
 use crate::problem::Problem;
 use crate::steer::{self, bpffs};
@@ -63,6 +63,8 @@ pub struct System {
     pub memlock: Option<u64>,
     /// Huge pages of 2 MiB: reserved, and of those free.
     pub huge_pages: Option<(u64, u64)>,
+    /// Families in which this host forwards: IPv4, IPv6; `None` when that cannot be read.
+    pub forwards: [Option<bool>; 2],
     /// The clock that the kernel reads.
     pub clocksource: Option<String>,
     /// Seconds since 1970.
@@ -145,14 +147,8 @@ impl Facts {
     /// Packet memory that the configuration takes, in bytes.
     pub fn packet_memory(&self) -> u64 {
         let Some(wanted) = &self.wanted else { return 0 };
-        let ports = self.ports();
-        let links = ports.iter().filter_map(|(_, link)| *link);
-        let (mut queues, mut mtu) = (0, 0);
-        for link in links {
-            queues += link.rx_queues.max(1) as usize;
-            mtu = mtu.max(link.mtu);
-        }
-        memory(&wanted.desired, PortFacts { queues, mtu }).frames as u64
+        let facts = crate::commands::check::facts(&wanted.desired, Some(&self.topology));
+        memory(&wanted.desired, facts).frames as u64
     }
 }
 
@@ -198,6 +194,8 @@ impl System {
             capabilities: caps::read(None, CapSet::Effective).unwrap_or_default(),
             memlock: getrlimit(Resource::Memlock).current,
             huge_pages: huge("nr_hugepages").zip(huge("free_hugepages")),
+            forwards: ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]
+                .map(|file| text(&format!("/proc/sys/net/{file}")).map(|value| value != "0")),
             clocksource: text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             now: since_1970.unwrap_or_default().as_secs(),
             core_nodes: core_nodes(),

@@ -155,7 +155,7 @@ fn nodes(facts: &Facts, link: &Link, found: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api_types::{Port, Reload, Status, Worker};
+    use crate::api_types::{HealthSummary, Port, Reload, Status, Worker};
     use crate::doctor::facts::Hardware;
 
     /// A gateway with one port, `ens5`, that is served as it should be.
@@ -192,6 +192,9 @@ mod tests {
             conflicts: Vec::new(),
             drops: [].into(),
             verdicts: [].into(),
+            health: HealthSummary::default(),
+            drained: Vec::new(),
+            released: Vec::new(),
         };
         let mut facts = Facts { status: Some(status), ..Facts::default() };
         let details = Details { carrier: true, xdp: [7].into(), ..Details::default() };

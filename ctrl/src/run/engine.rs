@@ -1,35 +1,34 @@
+//! The data plane as control holds it: packet memory, sockets and worker threads.
+
+/// One worker thread.
+pub mod worker;
+
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::bounded;
 use dataplane::addr::Addr;
 use dataplane::counters::Counters;
-use dataplane::pipeline::tx::{AskHop, Lane};
+use dataplane::pipeline::tx::Lane;
 use dataplane::tables::publish::{self, Publisher};
 use dataplane::tables::{Hop, HopId, PortId, Tables};
 use dataplane::worker::command::Command;
 use dataplane::worker::idle::{Idle, PollMode};
-use dataplane::worker::{Setup, Worker, default_core};
-use dataplane::xsk::Socket as _;
+use dataplane::worker::peers::{Bell, Peers};
+use dataplane::worker::{Setup, last_cores};
 use dataplane::xsk::kernel::{BindMode, KernelSocket};
 use dataplane::xsk::registered::KernelUmem;
-use mio::Waker;
+use dataplane::xsk::umem::Layout;
+use dataplane::xsk::{Pool, Socket as _};
 use tokio::sync::Notify;
 
-use super::hops::Carried;
+use super::hops::{Carried, HopRequests};
 use crate::compile::Compiled;
 use crate::desired::{self, Desired};
 use crate::memory::{self, PortFacts};
 use crate::netlink::Netlink;
-use crate::privileges::{self, Role};
 use crate::steer::{ModeChoice, PortAttach, Steer};
-
-/// How long a worker may take until it has room for the command to stop, and then to end.
-const STOP: Duration = Duration::from_secs(1);
-/// Commands that may wait for a worker.
-const COMMANDS: usize = 256;
+use worker::{COMMANDS, Handle, WorkerThread};
 
 /// A socket that a worker serves, as control knows it.
 #[derive(Debug, Clone, Copy)]
@@ -38,55 +37,19 @@ pub struct LaneInfo {
     pub port: PortId,
     /// Its queue.
     pub queue: u32,
+    /// The worker that serves it.
+    pub worker: usize,
     /// Whether the kernel granted zero-copy.
     pub zero_copy: bool,
 }
 
-/// What it takes to ask a worker something.
-#[derive(Clone)]
-pub struct Handle {
-    commands: Sender<Command>,
-    waker: Arc<Waker>,
-}
-
-impl Handle {
-    /// Hands a command to the worker and wakes it. Returns whether there was room; without it the
-    /// command is dropped, and with it the way back for an answer, which its asker notices.
-    pub(super) fn command(&self, command: Command) -> bool {
-        let taken = self.commands.try_send(command).is_ok();
-        if let Err(error) = self.waker.wake() {
-            tracing::warn!("cannot wake the worker: {error}");
-        }
-        taken
-    }
-}
-
-/// Says that the worker thread has ended, however it did: to the loop, and by the closed channel
-/// to whoever waits for the end.
-struct Ended {
-    notify: Arc<Notify>,
-    _open: Sender<()>,
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.notify.notify_one();
-    }
-}
-
-/// The data plane as control holds it.
+/// The data plane.
 pub struct Engine {
     publisher: Publisher<Tables>,
-    counters: Arc<Counters>,
-    handle: Handle,
-    thread: Option<JoinHandle<()>>,
+    workers: Vec<WorkerThread>,
     ended: Arc<Notify>,
-    /// Closes when the thread ends.
-    closed: Receiver<()>,
     /// The sockets in force.
     pub lanes: Vec<LaneInfo>,
-    /// The core that the worker is pinned to.
-    pub core: Option<usize>,
     carried: Carried,
 }
 
@@ -110,77 +73,86 @@ pub(super) fn attachments(desired: &Desired, netlink: &Netlink) -> Result<Vec<Po
 }
 
 impl Engine {
-    /// Makes memory and sockets and starts the worker. Packets come once the sockets are given
+    /// Makes memory and sockets and starts the workers. Packets come once the sockets are given
     /// to the steering program.
     pub(super) fn start(
         desired: &Desired,
         compiled: &Compiled,
         netlink: &Netlink,
         steer: &mut Steer,
-        ask: Box<dyn AskHop + Send>,
+        hops: &HopRequests,
         delay_ns: u64,
     ) -> Result<Self> {
+        let settings = &desired.worker;
+        let workers = settings.count;
         let queues: Vec<_> = attachments(desired, netlink)?
             .iter()
             .map(|port| (port.port_id, port.name.clone(), port.queues))
             .collect();
         let facts = PortFacts {
             queues: queues.iter().map(|(_, _, count)| *count as usize).sum(),
+            busiest: queues.iter().map(|(_, _, count)| (*count as usize).div_ceil(workers)).sum(),
             mtu: compiled.tables.ports.iter().map(|port| u32::from(port.mtu)).max().unwrap_or(0),
         };
-        let layout = memory::layout(&desired.worker, facts);
-        let (umem, pool) = KernelUmem::new(layout, desired.worker.ring)?;
-        tracing::info!(
-            frames = layout.count,
-            frame_bytes = layout.stride,
-            pages = umem.pages().name(),
-            "packet memory"
-        );
-        let lanes = bind_all(&umem, &queues)?;
-        for lane in &lanes {
+        let layout = memory::layout(settings, facts);
+        let (umem, pool) = packet_memory(layout, settings.ring)?;
+        let lanes = bind_all(&umem, &queues, workers)?;
+        for lane in lanes.iter().flatten() {
             steer.set_socket(lane.port.0, lane.queue, lane.socket.as_fd())?;
         }
-        let infos: Vec<_> = lanes.iter().map(LaneInfo::of).collect();
-        let fds: Vec<_> = lanes.iter().filter_map(|lane| lane.socket.fd()).collect();
-        let (idle, waker) = Idle::new(poll_mode(desired.worker.poll), &fds)
-            .context("make the worker's epoll instance")?;
-        let (publisher, readers) = publish::channel(compiled.tables.clone(), 1);
-        let tables = readers.into_iter().next().context("one reader for one worker")?;
-        let (commands, obey) = bounded(COMMANDS);
-        let counters = Arc::new(Counters::new(memory::FRONTEND_COUNTERS));
-        let setup = Setup {
-            lanes,
-            umem: umem.memory(),
-            pool,
-            tables,
-            counters: Arc::clone(&counters),
-            commands: obey,
-            ask,
-            flows: memory::flow_table(&desired.worker),
-            idle,
-            delay_ns,
-        };
-        let core = desired.worker.core.or_else(default_core);
+        let infos: Vec<_> = (0..)
+            .zip(&lanes)
+            .flat_map(|(worker, lanes)| lanes.iter().map(move |lane| LaneInfo::of(worker, lane)))
+            .collect();
+        let (publisher, readers) = publish::channel(compiled.tables.clone(), workers);
+        let mut idles = Vec::new();
+        let mut bells = Vec::new();
+        for lanes in &lanes {
+            let (idle, bell) = sleep(settings.poll, lanes)?;
+            idles.push(idle);
+            bells.push(bell);
+        }
+        let ways = memory::handover(layout, workers);
+        let peers = Peers::introduce(&umem.memory(), &bells, ways);
         let ended = Arc::new(Notify::new());
-        let (open, closed) = bounded(0);
-        let guard = Ended { notify: Arc::clone(&ended), _open: open };
-        let thread = Some(spawn(setup, core, guard)?);
+        let mut threads = Vec::new();
+        let parts = lanes.into_iter().zip(pool.divide(workers)).zip(peers).zip(readers);
+        let cores = cores(settings);
+        for (((((lanes, pool), peers), tables), idle), bell) in parts.zip(idles).zip(bells) {
+            let number = threads.len();
+            let (commands, obey) = bounded(COMMANDS);
+            let setup = Setup {
+                lanes,
+                umem: umem.memory(),
+                pool,
+                peers,
+                tables,
+                counters: Arc::new(Counters::new(memory::FRONTEND_COUNTERS, workers)),
+                commands: obey,
+                ask: hops.asker(),
+                flows: memory::flow_table(settings),
+                idle,
+                delay_ns,
+            };
+            let core = cores.get(number).copied();
+            let handle = Handle { commands, bell };
+            threads.push(WorkerThread::start(number, setup, core, handle, &ended)?);
+        }
         let carried = Carried::default();
-        let handle = Handle { commands, waker };
-        Ok(Self { publisher, counters, handle, thread, ended, closed, lanes: infos, core, carried })
+        Ok(Self { publisher, workers: threads, ended, lanes: infos, carried })
     }
 
-    /// Makes `tables` the ones that the worker uses from its next burst on.
+    /// Makes `tables` the ones that the workers use from their next burst on.
     pub(super) fn publish(&mut self, tables: Tables) {
         self.publisher.publish(tables);
-        if let Err(error) = self.handle.waker.wake() {
-            tracing::warn!("cannot wake the worker: {error}");
+        for worker in &self.workers {
+            worker.handle.wake();
         }
     }
 
-    /// Whether the worker looks into no older tables.
-    pub(super) fn adopted(&self) -> bool {
-        self.publisher.all_adopted(self.publisher.epoch())
+    /// Whether no worker looks into older tables, those left out that are `excused`.
+    pub(super) fn adopted(&self, excused: impl Fn(usize) -> bool) -> bool {
+        self.publisher.behind(self.publisher.epoch()).all(excused)
     }
 
     /// The epoch of the tables published last.
@@ -194,24 +166,31 @@ impl Engine {
         self.publisher.reap();
     }
 
-    /// What the worker has counted.
+    /// The workers, by their numbers.
     #[must_use]
-    pub fn counters(&self) -> &Arc<Counters> {
-        &self.counters
+    pub fn workers(&self) -> &[WorkerThread] {
+        &self.workers
     }
 
-    /// Has the worker tell a link that we have an address.
+    /// What all workers together have counted.
+    pub(super) fn sum(&self, count: impl Fn(&Counters) -> u64) -> u64 {
+        self.workers.iter().map(|worker| count(&worker.counters)).sum()
+    }
+
+    /// Has a worker tell a link that we have an address.
     /// Returns whether it could take that up.
     pub(super) fn announce(&self, addr: Addr, port: PortId) -> bool {
-        self.handle.command(Command::Announce { addr, port })
+        self.workers
+            .first()
+            .is_some_and(|worker| worker.handle.command(Command::Announce { addr, port }))
     }
 
-    /// What it takes to ask the worker something, for a task of its own.
-    pub(super) fn handle(&self) -> Handle {
-        self.handle.clone()
+    /// What it takes to ask the workers something, for a task of its own.
+    pub(super) fn handles(&self) -> Vec<Handle> {
+        self.workers.iter().map(|worker| worker.handle.clone()).collect()
     }
 
-    /// Notified when the worker thread ends.
+    /// Notified when a worker thread ends.
     pub(super) fn ended(&self) -> &Notify {
         &self.ended
     }
@@ -221,7 +200,7 @@ impl Engine {
         let mut used = Vec::new();
         let mut carried = Carried::new();
         for (id, hop) in tables.routing.hops() {
-            let packets = self.counters.hop_packets(id);
+            let packets = self.sum(|counters| counters.hop_packets(id));
             if packets != self.carried.get(&id).copied().unwrap_or(0) {
                 used.push((id, *hop));
             }
@@ -231,61 +210,76 @@ impl Engine {
         used
     }
 
-    /// Ends the worker and waits for it.
+    /// Ends the workers and waits for them.
     pub(super) fn stop(&mut self) {
-        // A worker that takes no command for so long will not end by being asked; one that has
-        // ended takes none either.
-        let told = self.handle.commands.send_timeout(Command::Stop, STOP);
-        if told.is_err() {
-            tracing::warn!("the worker does not take the command to stop");
+        for worker in &self.workers {
+            worker.tell_to_stop();
         }
-        if let Err(error) = self.handle.waker.wake() {
-            tracing::warn!("cannot wake the worker: {error}");
-        }
-        // Nobody sends: the channel ends with the thread, or this wait does.
-        let open = self.closed.recv_timeout(STOP) == Err(RecvTimeoutError::Timeout);
-        if open {
-            tracing::error!("the worker does not listen; it ends with the process");
-            return;
-        }
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the worker had panicked");
+        for worker in &mut self.workers {
+            worker.await_end();
         }
     }
 }
 
 impl LaneInfo {
-    fn of(lane: &Lane<KernelSocket>) -> Self {
-        Self { port: lane.port, queue: lane.queue, zero_copy: lane.socket.zero_copy() }
+    fn of(worker: usize, lane: &Lane<KernelSocket>) -> Self {
+        Self { port: lane.port, queue: lane.queue, worker, zero_copy: lane.socket.zero_copy() }
     }
 }
 
-/// One UMEM has one mode: zero-copy only when every queue can, else copy for all.
-fn bind_all(umem: &KernelUmem, queues: &[(u8, String, u32)]) -> Result<Vec<Lane<KernelSocket>>> {
+fn packet_memory(layout: Layout, ring: u32) -> Result<(KernelUmem, Pool)> {
+    let (umem, pool) = KernelUmem::new(layout, ring)?;
+    let (frames, frame_bytes, pages) = (layout.count, layout.stride, umem.pages().name());
+    tracing::info!(frames, frame_bytes, pages, "packet memory");
+    Ok((umem, pool))
+}
+
+/// What a worker sleeps on, and how it is woken.
+fn sleep(poll: desired::PollMode, lanes: &[Lane<KernelSocket>]) -> Result<(Idle, Bell)> {
+    let fds: Vec<_> = lanes.iter().filter_map(|lane| lane.socket.fd()).collect();
+    let (idle, waker) =
+        Idle::new(poll_mode(poll), &fds).context("make a worker's epoll instance")?;
+    Ok((idle, Bell::new(waker)))
+}
+
+/// The sockets of each worker: the queues of a port take turns. One UMEM has one mode: zero-copy only
+/// when every queue can, else copy for all.
+fn bind_all(
+    umem: &KernelUmem,
+    queues: &[(u8, String, u32)],
+    workers: usize,
+) -> Result<Vec<Vec<Lane<KernelSocket>>>> {
     let copy = BindMode { zero_copy: false, scatter_gather: true };
-    let mut lanes = Vec::new();
+    let mut lanes: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
     for (port, name, count) in queues {
         for queue in 0..*count {
             let socket = KernelSocket::bind(umem, name, queue, copy)?;
-            lanes.push(Lane { port: PortId(*port), queue, socket, dirty: false });
+            lanes[queue as usize % workers].push(Lane {
+                port: PortId(*port),
+                queue,
+                socket,
+                dirty: false,
+            });
         }
     }
     Ok(lanes)
 }
 
-fn spawn(setup: Setup<KernelSocket>, core: Option<usize>, ended: Ended) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name("worker-0".into())
-        .spawn(move || {
-            let _ended = ended;
-            if let Err(error) = privileges::drop_for_this_thread(Role::Worker) {
-                tracing::warn!("{error:#}");
-            }
-            Worker::new(setup).run(core);
-        })
-        .context("start the worker thread")
+/// The core of each worker: as the configuration says, else the last ones that the process may use. A
+/// worker for which there is none is not pinned.
+fn cores(settings: &desired::WorkerSettings) -> Vec<usize> {
+    let cores = match settings.cores.as_slice() {
+        [] => last_cores(settings.count),
+        named => named.to_vec(),
+    };
+    if cores.len() < settings.count {
+        tracing::warn!(
+            workers = settings.count,
+            cores = cores.len(),
+            "more workers than cores: those without one are not pinned, and all share"
+        );
+    }
+    cores
 }
 
 const fn poll_mode(mode: desired::PollMode) -> PollMode {

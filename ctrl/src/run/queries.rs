@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dataplane::addr::{Addr, L4Port};
+use dataplane::counters::{Counter, Counters, FrontendCounters, PortCounters};
 use dataplane::drop_reason::DropReason;
 use dataplane::pipeline::rehearse::{FlowName, KnownFlow};
-use dataplane::tables::{BackendId, BackendState, FrontendId, Maglev, PortId};
+use dataplane::tables::{BackendId, FrontendId, Maglev, PortId};
 use dataplane::worker::command::{Census, Command, FlowInfo, ListFlows};
 use tokio::sync::oneshot;
 
 use super::Gateway;
-use super::engine::Handle;
+use super::backends::Sources;
+use super::engine::worker::{Handle, WorkerThread};
+use super::orders::Order;
 use crate::api_types::{self, Flow, Frames, Reload, Service, Status};
 use crate::compile::{FrontendView, ServiceView, shares};
 use crate::memory;
@@ -19,9 +22,9 @@ use crate::metrics;
 use crate::trace::{self, Question, Trace};
 
 /// Places of the flow table that a worker looks at in one go, so that packets do not wait.
-const PLACES: usize = 512;
+pub(super) const PLACES: usize = 512;
 /// How long a worker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A question of the admin API, with where its answer goes.
 pub enum Query {
@@ -40,11 +43,16 @@ pub enum Query {
     },
     /// What would become of a packet?
     Trace(Question, oneshot::Sender<Result<Trace, String>>),
+    /// Something shall change.
+    Order(Order),
     /// Everything that is counted, in OpenMetrics text.
     Metrics(oneshot::Sender<String>),
 }
 
 type Names = HashMap<FrontendId, Arc<str>>;
+
+/// One of the counters of a worker.
+type Outcome = fn(&Counters) -> &Counter;
 
 /// By table, which is held so that its address stays its own.
 pub(super) type Shares = HashMap<*const Maglev, (Arc<Maglev>, HashMap<BackendId, f64>)>;
@@ -52,12 +60,12 @@ pub(super) type Shares = HashMap<*const Maglev, (Arc<Maglev>, HashMap<BackendId,
 impl Gateway {
     /// Answers now what control knows; what a worker must say is awaited in a task of its own.
     /// An asker that has gone away meanwhile misses nothing.
-    pub(super) fn answer(&mut self, query: Query) {
+    pub(super) async fn answer(&mut self, query: Query) {
         match query {
             Query::Status(reply) => {
-                let (status, worker) = (self.status(), self.engine.handle());
+                let (status, workers) = (self.status(), self.engine.handles());
                 tokio::spawn(async move {
-                    let frames = census(&worker).await;
+                    let frames = census(&workers).await;
                     let _ = reply.send(Status { frames, ..status });
                 });
             }
@@ -66,21 +74,22 @@ impl Gateway {
                 let _ = reply.send(self.services());
             }
             Query::Flows { limit, service, reply } => {
-                let (names, worker) = (self.frontend_names(), self.engine.handle());
+                let (names, workers) = (self.frontend_names(), self.engine.handles());
                 tokio::spawn(async move {
-                    let _ = reply.send(flows(&worker, &names, limit, service.as_deref()).await);
+                    let _ = reply.send(flows(&workers, &names, limit, service.as_deref()).await);
                 });
             }
             Query::Trace(question, reply) => match trace::prepare(&question, &self.compiled) {
                 Ok(prepared) => {
-                    let worker = self.engine.handle();
+                    let workers = self.engine.handles();
                     tokio::spawn(async move {
-                        let flow = find(&worker, prepared.flow_name()).await;
+                        let flow = find(&workers, prepared.flow_name()).await;
                         let _ = reply.send(Ok(prepared.finish(flow)));
                     });
                 }
                 Err(wrong) => drop(reply.send(Err(wrong))),
             },
+            Query::Order(order) => self.obey(order).await,
             Query::Metrics(reply) => {
                 let _ = reply.send(metrics::render(&self.status(), &self.services()));
             }
@@ -88,8 +97,9 @@ impl Gateway {
     }
 
     fn status(&self) -> Status {
-        let counters = self.engine.counters();
-        let drops = DropReason::ALL.iter().map(|r| (r.name().to_owned(), counters.drops(*r)));
+        let drops = DropReason::ALL.iter().map(|reason| {
+            (reason.name().to_owned(), self.engine.sum(|counters| counters.drops(*reason)))
+        });
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             gateway: self.desired.gateway.name.clone(),
@@ -99,11 +109,14 @@ impl Gateway {
             config: self.config.display().to_string(),
             last_reload: self.last_reload(),
             ports: self.ports(),
-            workers: vec![self.worker()],
+            workers: self.workers(),
             frames: None,
             conflicts: self.conflicts(),
             drops: drops.collect(),
             verdicts: self.verdicts(),
+            health: self.standing.health(),
+            drained: self.standing.drained(),
+            released: self.standing.released(self.uptime()),
         }
     }
 
@@ -121,7 +134,9 @@ impl Gateway {
         let ports = (0..).map(PortId).zip(self.compiled.tables.ports.iter());
         ports
             .map(|(id, port)| {
-                let counters = self.engine.counters().port(id);
+                let sum = |counter: fn(&PortCounters) -> &Counter| {
+                    self.engine.sum(|counters| counter(counters.port(id)).get())
+                };
                 let mode = attached.iter().find(|attached| attached.port_id == id.0);
                 let lanes = self.engine.lanes.iter().filter(|lane| lane.port == id);
                 api_types::Port {
@@ -129,19 +144,30 @@ impl Gateway {
                     mode: mode.map_or_else(String::new, |a| a.mode.name().to_owned()),
                     queues: lanes.clone().count() as u32,
                     zero_copy: lanes.clone().all(|lane| lane.zero_copy),
-                    rx_packets: counters.rx_packets.get(),
-                    rx_bytes: counters.rx_bytes.get(),
-                    tx_packets: counters.tx_packets.get(),
-                    tx_bytes: counters.tx_bytes.get(),
+                    rx_packets: sum(|port| &port.rx_packets),
+                    rx_bytes: sum(|port| &port.rx_bytes),
+                    tx_packets: sum(|port| &port.tx_packets),
+                    tx_bytes: sum(|port| &port.tx_bytes),
                 }
             })
             .collect()
     }
 
-    fn worker(&self) -> api_types::Worker {
-        let counters = self.engine.counters();
+    fn workers(&self) -> Vec<api_types::Worker> {
+        let workers = self.engine.workers().iter().enumerate();
+        workers
+            .map(|(number, worker)| {
+                let stalled = self.stalls.is_stalled(number);
+                api_types::Worker { stalled, ..self.worker(worker) }
+            })
+            .collect()
+    }
+
+    fn worker(&self, worker: &WorkerThread) -> api_types::Worker {
+        let counters = &worker.counters;
         api_types::Worker {
-            core: self.engine.core,
+            core: worker.core,
+            stalled: false,
             flows: counters.flows.get(),
             flows_max: memory::flow_table(&self.desired.worker).flows as u64,
             half_open: counters.half_open.get(),
@@ -149,6 +175,9 @@ impl Gateway {
             waiting: counters.waiting.get(),
             checksums_finished: counters.checksums_finished.get(),
             answers_limited: counters.answers_limited.get(),
+            handed_in: counters.handed_in.get(),
+            handed_out: counters.handed_out().collect(),
+            turns: counters.turns.get(),
             busy_turns: counters.busy_turns.get(),
             sleeps: counters.sleeps.get(),
             epoch: counters.epoch.get(),
@@ -157,17 +186,17 @@ impl Gateway {
 
     /// What became of packets in the worker, and what the steering program did with them.
     fn verdicts(&self) -> BTreeMap<String, u64> {
-        let counters = self.engine.counters();
-        let mut verdicts: BTreeMap<String, u64> = [
-            ("forwarded", &counters.forwarded),
-            ("replied", &counters.replied),
-            ("refused", &counters.refused),
-            ("originated", &counters.originated),
-            ("originated_lost", &counters.originated_lost),
-        ]
-        .into_iter()
-        .map(|(name, counter)| (name.to_owned(), counter.get()))
-        .collect();
+        let outcomes: [(&str, Outcome); 5] = [
+            ("forwarded", |counters| &counters.forwarded),
+            ("replied", |counters| &counters.replied),
+            ("refused", |counters| &counters.refused),
+            ("originated", |counters| &counters.originated),
+            ("originated_lost", |counters| &counters.originated_lost),
+        ];
+        let mut verdicts: BTreeMap<String, u64> = outcomes
+            .into_iter()
+            .map(|(name, of)| (name.to_owned(), self.engine.sum(|counters| of(counters).get())))
+            .collect();
         match self.steer.verdicts() {
             Ok(steering) => verdicts.extend(
                 steering.into_iter().map(|(name, count)| (format!("steering_{name}"), count)),
@@ -185,8 +214,10 @@ impl Gateway {
     }
 
     /// Works out the shares of tables that were not asked for before: each is walked once in its
-    /// life.
+    /// life. Lets go of tables that nobody else holds: not with every change, since there may be
+    /// many of both.
     fn learn_shares(&mut self) {
+        self.shares.retain(|_, (maglev, _)| Arc::strong_count(maglev) > 1);
         for (_, frontend) in self.compiled.tables.frontends.iter() {
             let Some(maglev) = &frontend.maglev else { continue };
             let entry = self.shares.entry(Arc::as_ptr(maglev));
@@ -194,51 +225,48 @@ impl Gateway {
         }
     }
 
-    /// Lets go of tables that nobody else holds.
-    pub(super) fn forget_shares(&mut self) {
-        self.shares.retain(|_, (maglev, _)| Arc::strong_count(maglev) > 1);
-    }
-
     /// Every (VIP, port) of every service, with the shares that are known.
     fn services(&self) -> Vec<Service> {
+        let sources = &self.service_sources();
         let services = self.compiled.services.iter();
         services
-            .flat_map(|service| service.frontends.iter().map(move |f| self.service(service, f)))
+            .flat_map(|service| {
+                service.frontends.iter().map(move |f| self.service(service, f, sources))
+            })
             .collect()
     }
 
-    fn service(&self, service: &ServiceView, view: &FrontendView) -> Service {
+    fn service(
+        &self,
+        service: &ServiceView,
+        view: &FrontendView,
+        sources: &Sources<'_>,
+    ) -> Service {
         let tables = &self.compiled.tables;
         let frontend = tables.frontends.get(view.id);
         let maglev = frontend.and_then(|f| f.maglev.as_ref());
         let shares = maglev.and_then(|maglev| self.shares.get(&Arc::as_ptr(maglev)));
-        let share_of = |id| shares.and_then(|(_, shares)| shares.get(id)).copied();
-        let backends = view.members.iter().filter_map(|member| {
-            let backend = tables.backends.get(member.id)?;
-            let draining = member.weight == 0 || backend.state == BackendState::Draining;
-            Some(api_types::Backend {
-                address: backend.addr.to_ip(),
-                port: backend.port,
-                weight: member.weight,
-                state: if draining { "draining" } else { "active" }.to_owned(),
-                share_percent: share_of(&member.id).unwrap_or(0.0) * 100.0,
-                flows: None,
-            })
-        });
+        let share_of = |id| shares.and_then(|(_, shares)| shares.get(&id)).copied();
+        let backends = sources.backends(&service.name, view, &tables.backends, share_of);
+        let addr = view.key.addr;
+        let silent = self.standing.effective.desired.apart.get(&addr).is_some_and(|a| !a.announced);
         let announce = (0..).map(PortId).zip(tables.ports.iter());
-        let announce = announce.filter(|(id, _)| view.announce.contains(*id));
-        let counters = self.engine.counters().frontend(view.id);
-        let count =
-            |which: fn(&dataplane::counters::FrontendCounters) -> u64| counters.map_or(0, which);
+        let announce = announce.filter(|(id, _)| view.announce.contains(*id) && !silent);
+        let count = |which: fn(&FrontendCounters) -> u64| {
+            self.engine.sum(|counters| counters.frontend(view.id).map_or(0, which))
+        };
         Service {
             name: service.name.to_string(),
             vip: view.key.addr.to_ip(),
             port: view.key.port,
             protocol: view.key.proto.to_string(),
-            mode: "snat".to_owned(),
+            mode: service.mode.name().to_owned(),
             announce: announce.map(|(_, port)| port.name.to_string()).collect(),
             table_size: view.table_size,
-            backends: backends.collect(),
+            backends,
+            hold: self.standing.hold_word(addr, self.uptime()),
+            drained: self.standing.drains.vip(addr),
+            panic: self.standing.panics(&service.name, addr.family()),
             flows_total: count(|c| c.flows.get()),
             packets_in: count(|c| c.packets_in.get()),
             bytes_in: count(|c| c.bytes_in.get()),
@@ -249,37 +277,72 @@ impl Gateway {
     }
 }
 
-/// Where every frame is; `None` when the worker does not answer.
-async fn census(worker: &Handle) -> Option<Frames> {
-    let (reply, answer) = oneshot::channel();
-    let reply = move |census| {
-        let _ = reply.send(census);
+/// Where every frame is; `None` when a worker does not answer.
+async fn census(workers: &[Handle]) -> Option<Frames> {
+    let ask = |worker: &Handle| {
+        let (reply, answer) = oneshot::channel();
+        let reply = move |census| {
+            let _ = reply.send(census);
+        };
+        worker.command(Command::TakeCensus(Box::new(reply)));
+        answer
     };
-    worker.command(Command::TakeCensus(Box::new(reply)));
-    let census: Census = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?;
+    let asked: Vec<oneshot::Receiver<Census>> = workers.iter().map(ask).collect();
+    let mut all = Vec::new();
+    for answer in asked {
+        all.push(tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?);
+    }
+    let census: Census = all.into_iter().sum();
     Some(Frames {
         total: census.total,
         pool: census.pool,
         rx: census.rx,
         tx: census.tx,
         waiting: census.waiting,
+        between: census.between,
         rx_ring_full: census.rx_ring_full,
         fill_ring_empty: census.fill_ring_empty,
     })
 }
 
-/// The flow of this name, when the worker has it.
-async fn find(worker: &Handle, name: Option<FlowName>) -> Option<KnownFlow> {
-    let (reply, answer) = oneshot::channel();
-    let reply = Box::new(move |found| {
-        let _ = reply.send(found);
-    });
-    worker.command(Command::FindFlow(name?, reply));
-    tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?
+/// The flow of this name, when a worker has it.
+async fn find(workers: &[Handle], name: Option<FlowName>) -> Option<KnownFlow> {
+    let name = name?;
+    for worker in workers {
+        let (reply, answer) = oneshot::channel();
+        let reply = Box::new(move |found| {
+            let _ = reply.send(found);
+        });
+        worker.command(Command::FindFlow(name, reply));
+        if let Ok(Ok(Some(flow))) = tokio::time::timeout(PATIENCE, answer).await {
+            return Some(flow);
+        }
+    }
+    None
 }
 
-/// Asks the worker for one part of its table after the other.
-async fn flows(worker: &Handle, names: &Names, limit: usize, service: Option<&str>) -> Vec<Flow> {
+/// The flows of one worker after the other.
+async fn flows(
+    workers: &[Handle],
+    names: &Names,
+    limit: usize,
+    service: Option<&str>,
+) -> Vec<Flow> {
+    let mut found = Vec::new();
+    for worker in workers {
+        let rest = limit - found.len();
+        found.extend(flows_of(worker, names, rest, service).await);
+    }
+    found
+}
+
+/// Asks a worker for one part of its table after the other.
+async fn flows_of(
+    worker: &Handle,
+    names: &Names,
+    limit: usize,
+    service: Option<&str>,
+) -> Vec<Flow> {
     let mut found = Vec::new();
     let mut cursor = Some(0);
     while let Some(from) = cursor.filter(|_| found.len() < limit) {
@@ -305,6 +368,7 @@ fn describe(info: FlowInfo, names: &Names) -> Flow {
         proto: info.proto.to_string(),
         client: end(info.client),
         vip: info.vip.map(end),
+        mode: info.mode.name().to_owned(),
         snat: info.snat.0.map(|addr| end((addr, info.snat.1))),
         backend: end(info.backend),
         state: info.state.name().to_owned(),

@@ -4,6 +4,7 @@
 
 use dataplane::addr::{Addr, Family, L4Port, Proto};
 use dataplane::pipeline::rehearse::{Probe, What};
+use dataplane::tables::NatEnd;
 use portreeve_bpf_abi::Verdict;
 
 use super::{Share, Steering};
@@ -27,8 +28,18 @@ pub fn judge(steering: &Steering, probe: &Probe) -> Verdict {
         }
         Some(Share::Ranges(_)) => Verdict::Host,
         None if steering.host.contains(&probe.dst) => Verdict::Host,
+        None if is_nat_reply(steering, probe) => Verdict::NatReply,
         None => Verdict::Other,
     }
+}
+
+fn is_nat_reply(steering: &Steering, probe: &Probe) -> bool {
+    let (proto, port) = match probe.what {
+        What::Tcp(port, ..) => (Proto::Tcp, port),
+        What::Udp(port, _) => (Proto::Udp, port),
+        What::Echo | What::WhoHas => return false,
+    };
+    steering.nat_backends.contains(&NatEnd { addr: probe.src, port, proto })
 }
 
 fn is_ours(steering: &Steering, addr: Addr, (proto, port): (Proto, L4Port)) -> bool {

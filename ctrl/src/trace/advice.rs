@@ -32,6 +32,13 @@ pub const fn advice(reason: DropReason) -> &'static str {
         R::ReplyUnknown => {
             "no connection has this source port (any more): `portreeve flows` shows those that are"
         }
+        R::ReplyAmbiguous => {
+            "give services in mode nat that share backends different backend ports"
+        }
+        R::SourceDenied => "the service's `allow` and `deny` keep this client out",
+        R::HandoverFull | R::HandedOverTwice => {
+            "a worker cannot keep up, or tables are changing: `portreeve status` shows each worker"
+        }
         R::FlowTableFull => "raise `flows` in [worker]",
         R::PortsExhausted => "add an address to snat.addresses or the service's snat_addresses",
         R::NoSnatAddress => {

@@ -7,14 +7,18 @@ use dataplane::pipeline::plan::{Refusal, Translate};
 use dataplane::pipeline::rehearse::{
     Choice, Kind, KnownFlow, Probe, Verdict as Fate, What, choice,
 };
+use dataplane::tables::frontend::Mode;
 use dataplane::tables::route::HopRef;
-use dataplane::tables::{BackendState, FrontendId, SnatId};
+use dataplane::tables::{BackendState, FrontendId, Hop};
 use portreeve_bpf_abi::Verdict as Cause;
 
 use super::advice::advice;
 use super::prepare::Prepared;
 use super::{Step, Trace, Verdict};
 use crate::steering::judge::takes;
+
+/// What backends send, and do not send.
+mod replies;
 
 /// Puts decisions into words, one after the other.
 pub(super) struct Walk<'p> {
@@ -101,6 +105,10 @@ impl<'p> Walk<'p> {
         match kind {
             Ok(Kind::Service(id)) => self.service(id, live),
             Ok(Kind::Reply(snat)) => self.reply(snat, live),
+            Ok(Kind::NatReply(stateless)) => self.nat_reply(stateless, live),
+            Ok(Kind::Route) => {
+                self.say("service", "a backend's own: it is forwarded as by a router".into())
+            }
             Ok(Kind::UnknownPort) => {
                 let addr = self.asked.to.addr;
                 self.say("service", format!("{addr} is ours, but no service has this port"));
@@ -114,6 +122,7 @@ impl<'p> Walk<'p> {
         }
         match fate {
             Fate::Forward(translate, pieces) => self.forward(kind, translate, *pieces),
+            Fate::Route(next) => self.routed(next),
             Fate::Answer => {
                 let mac = self.asked.tables.port(self.asked.port).mac;
                 let says = match kind {
@@ -138,9 +147,10 @@ impl<'p> Walk<'p> {
         let active = members.iter().filter(|member| member.weight > 0).count();
         let key = &frontend.key;
         let says = format!(
-            "{}/{} is service `{name}` (snat): {active} of {} backends take new connections",
+            "{}/{} is service `{name}` ({}): {active} of {} backends take new connections",
             SocketAddr::new(key.addr.to_ip(), key.port),
             key.proto,
+            frontend.mode.name(),
             members.len()
         );
         self.trace.service = view.map(|(name, _)| name.to_string());
@@ -151,6 +161,7 @@ impl<'p> Walk<'p> {
             Some(flow) => {
                 self.say("flow", known(flow));
                 self.kept(id, flow, chosen);
+                self.unanswered(flow);
             }
             None => {
                 self.say("flow", self.none_known());
@@ -205,21 +216,11 @@ impl<'p> Walk<'p> {
         }
     }
 
-    fn reply(&mut self, snat: SnatId, live: Option<&KnownFlow>) {
-        let source = self.asked.tables.snat.get(snat).map(|source| source.addr);
-        let source = source.map_or_else(String::new, |addr| addr.to_string());
-        self.say("source", format!("{source} with this port is our end towards backends"));
-        match live {
-            Some(flow) => {
-                let name = self.asked.views.get(&flow.key.frontend);
-                self.trace.service = name.map(|(name, _)| name.to_string());
-                self.say("flow", known(flow));
-            }
-            None => self.say("flow", "the worker has no connection with this port".into()),
-        }
-    }
-
     fn source(&mut self, flow: &KnownFlow, live: bool) {
+        if flow.mode != Mode::Snat {
+            return self
+                .say("source", format!("the client's own address stays ({})", flow.mode.name()));
+        }
         let Some(source) = self.asked.tables.snat.get(flow.snat) else { return };
         let port = if live { flow.snat_port } else { 0 };
         self.trace.source = Some(SocketAddr::new(source.addr.to_ip(), port));
@@ -239,29 +240,43 @@ impl<'p> Walk<'p> {
             self.say("rewrite", format!("to the client {dst}, from {src}, which it talks to"));
         }
         self.trace.verdict = Verdict::Forwarded;
-        self.trace.next_hop = Some(to.next.addr.to_ip());
-        let mtu = self.mtu(to.dst.0);
-        let port = self.asked.tables.port(to.next.port).name.to_string();
-        let way = if to.next.addr == to.dst.0 { "itself" } else { "by a router" };
-        match to.next.mac() {
-            Some(mac) => self.say("next hop", format!("{} ({way}), MAC {mac}", to.next.addr)),
+        self.trace.mtu = self.mtu(to.dst.0);
+        self.hand_to(&to.next, to.dst.0);
+        if pieces.is_some() {
+            self.say("out", "in pieces: it is larger than that".into());
+        }
+    }
+
+    /// The neighbour that a packet to `dest` is handed to.
+    fn hand_to(&mut self, next: &Hop, dest: Addr) {
+        self.trace.next_hop = Some(next.addr.to_ip());
+        let port = self.asked.tables.port(next.port).name.to_string();
+        let way = if next.addr == dest { "itself" } else { "on the way" };
+        match next.mac() {
+            Some(mac) => self.say("next hop", format!("{} ({way}), MAC {mac}", next.addr)),
             None => {
                 self.say(
                     "next hop",
                     format!(
                         "{} ({way}), whose MAC is not known: the packet waits for it, {WAITING_MS} ms at most",
-                        to.next.addr
+                        next.addr
                     ),
                 );
                 self.end(DropReason::HopUnresolved, None);
                 self.trace.verdict = Verdict::Waits;
             }
         }
+        let mtu = self.trace.mtu;
         let limit = mtu.map_or_else(String::new, |mtu| format!(", {mtu} bytes a packet at most"));
-        let cut = pieces.map_or("", |_| "; it is sent in pieces");
-        self.say("out", format!("through {port}{limit}{cut}"));
+        self.say("out", format!("through {port}{limit}"));
         self.trace.out_port = Some(port);
-        self.trace.mtu = mtu;
+    }
+
+    fn routed(&mut self, next: &Hop) {
+        let to = Addr::from(self.asked.to.addr);
+        self.trace.verdict = Verdict::Forwarded;
+        self.trace.mtu = self.mtu(to);
+        self.hand_to(next, to);
     }
 
     /// Largest packet towards `dest`.
@@ -327,6 +342,6 @@ fn refused_with(refusal: &Refusal) -> String {
         Refusal::Reset => "the sender gets RST".into(),
         Refusal::PortUnreachable => "the sender gets port unreachable".into(),
         Refusal::TimeExceeded { from } => format!("the sender gets time exceeded from {from}"),
-        Refusal::TooBig { mtu } => format!("the sender is told to send {mtu} bytes at most"),
+        Refusal::TooBig { mtu, .. } => format!("the sender is told to send {mtu} bytes at most"),
     }
 }

@@ -1,11 +1,14 @@
 //! Facts to whose it is, from the tables alone: two workers never disagree.
 
+use super::context::Share;
 use super::packet::{Arp, Body, Ip, Packet, Transport, Upper};
 use super::{Ctx, Packets, Subjects};
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Class, Family};
 use crate::drop_reason::DropReason;
 use crate::tables::frontend::FrontendKey;
-use crate::tables::{Frontend, FrontendId, Owned, PortId, SnatAddress, SnatId, Tables};
+use crate::tables::{
+    Frontend, FrontendId, NatEnd, Owned, PortId, SnatAddress, SnatId, Stateless, Tables,
+};
 use crate::wire::icmp;
 
 /// Whose a packet is.
@@ -21,14 +24,40 @@ pub enum Subject<'a> {
     Service(&'a Ip, &'a Transport, FrontendId, &'a Frontend),
     /// From a backend to one of our source addresses.
     Reply(&'a Ip, &'a Transport, SnatId, &'a SnatAddress),
+    /// From a backend in mode `nat` to a client, with what it is when it belongs to no flow.
+    NatReply(&'a Ip, &'a Transport, Stateless),
+    /// From a backend in mode `nat`, but no service's: it came to us to be forwarded.
+    Route(&'a Ip),
     /// To an address of ours, but to no port that is anything to us.
     UnknownPort(&'a Ip, &'a Transport),
+    /// Of a flow that another worker owns.
+    Elsewhere(Class),
 }
 
 /// Says whose each packet of a burst is.
 #[inline]
 pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
-    packets.iter().map(|packet| classify(ctx.tables, ctx.port, packet)).collect()
+    let subjects = packets.iter().map(|packet| classify(ctx.tables, ctx.port, packet));
+    if ctx.share.classes.is_one() {
+        return subjects.collect();
+    }
+    subjects.map(|subject| owned_by(&ctx.share, subject?)).collect()
+}
+
+/// Says whether a subject is another worker's: by the port that is the client's, or stands for it
+/// (our source ports are chosen in the class of the client's).
+#[inline]
+fn owned_by<'a>(share: &Share, subject: Subject<'a>) -> Result<Subject<'a>, DropReason> {
+    let port = match subject {
+        Subject::Service(_, transport, ..) => transport.src,
+        Subject::Reply(_, transport, ..) | Subject::NatReply(_, transport, _) => transport.dst,
+        _ => return Ok(subject),
+    };
+    match share.elsewhere(port) {
+        None => Ok(subject),
+        Some(_) if share.handed => Err(DropReason::HandedOverTwice),
+        Some(owner) => Ok(Subject::Elsewhere(owner)),
+    }
 }
 
 /// Says whose `packet`, received on `port`, is.
@@ -64,7 +93,7 @@ pub fn classify<'a>(
             return Ok(Subject::Arp(arp));
         }
     };
-    let owned = tables.addresses.get(&ip.dst).ok_or(DropReason::NotOurs)?;
+    let Some(owned) = tables.addresses.get(&ip.dst) else { return not_to_us(tables, packet, ip) };
     match &ip.upper {
         Upper::Transport(transport) => transport_subject(tables, owned, ip, transport),
         Upper::Icmp { kind } => icmp_subject(owned, ip, *kind),
@@ -98,12 +127,50 @@ fn transport_subject<'a>(
     Ok(Subject::UnknownPort(ip, transport))
 }
 
-fn icmp_subject<'a>(owned: &Owned, ip: &'a Ip, kind: u8) -> Result<Subject<'a>, DropReason> {
-    let (echo, error) = match ip.family() {
-        Family::V4 => (icmp::v4::ECHO_REQUEST, icmp::v4::is_error(kind)),
-        Family::V6 => (icmp::v6::ECHO_REQUEST, icmp::v6::is_error(kind)),
+/// What backends in mode `nat` send to their clients is steered to us, and with it what cannot be
+/// told from it: that is routed on.
+#[inline(never)]
+fn not_to_us<'a>(
+    tables: &'a Tables,
+    packet: &Packet,
+    ip: &'a Ip,
+) -> Result<Subject<'a>, DropReason> {
+    if !packet.to_us_alone() {
+        return Err(DropReason::NotOurs);
+    }
+    let from_backend = match &ip.upper {
+        Upper::Transport(transport) => {
+            let end = nat_end(ip, transport);
+            if let Some(stateless) = tables.nat_backends.find(&end) {
+                return Ok(Subject::NatReply(ip, transport, stateless));
+            }
+            tables.nat_backends.has_address(&ip.src)
+        }
+        Upper::Icmp { kind } if is_error(ip, *kind) => return Err(DropReason::IcmpError),
+        _ => tables.nat_backends.has_address(&ip.src),
     };
-    if error {
+    if from_backend { Ok(Subject::Route(ip)) } else { Err(DropReason::NotOurs) }
+}
+
+/// The end of a connection that a packet comes from.
+#[inline]
+pub(super) fn nat_end(ip: &Ip, transport: &Transport) -> NatEnd {
+    NatEnd { addr: ip.src, port: transport.src, proto: transport.proto }
+}
+
+fn is_error(ip: &Ip, kind: u8) -> bool {
+    match ip.family() {
+        Family::V4 => icmp::v4::is_error(kind),
+        Family::V6 => icmp::v6::is_error(kind),
+    }
+}
+
+fn icmp_subject<'a>(owned: &Owned, ip: &'a Ip, kind: u8) -> Result<Subject<'a>, DropReason> {
+    let echo = match ip.family() {
+        Family::V4 => icmp::v4::ECHO_REQUEST,
+        Family::V6 => icmp::v6::ECHO_REQUEST,
+    };
+    if is_error(ip, kind) {
         return Err(DropReason::IcmpError);
     }
     if owned.vip.is_some_and(|vip| vip.retired) {

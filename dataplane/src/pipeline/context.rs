@@ -1,12 +1,13 @@
 use arrayvec::ArrayVec;
 
 use super::limiter::Limiters;
-use crate::addr::Classes;
+use crate::addr::{Class, Classes};
 use crate::counters::Counters;
 use crate::flow::FlowTable;
 use crate::tables::Hop;
 use crate::tables::{PortId, Tables};
 use crate::time::Tick;
+use crate::worker::peers::Peers;
 use crate::xsk::{Frame, Pool, Umem};
 
 /// Frames that one packet can turn into besides its own.
@@ -25,12 +26,37 @@ pub struct Ctx<'a> {
     pub port: PortId,
     /// The time, read once for the burst.
     pub now: Tick,
-    /// How many workers share the flows.
-    pub classes: Classes,
+    /// Which flows are this worker's.
+    pub share: Share,
     /// How often we may still speak up.
     pub limiters: &'a mut Limiters,
     /// Hop identification for fragments of our making.
     pub ident: &'a mut u16,
+}
+
+/// Which part of all flows one worker owns. It follows from the bytes of a packet and the tables
+/// alone, in either direction: two workers never disagree.
+#[derive(Debug, Clone, Copy)]
+pub struct Share {
+    /// How many workers share the flows.
+    pub classes: Classes,
+    /// The class that is this worker's.
+    pub own: Class,
+    /// The burst was handed over: whoever did says that it is ours.
+    pub handed: bool,
+}
+
+impl Share {
+    /// The owner of flows with this client-side port, host order, when it is another worker.
+    #[inline]
+    #[must_use]
+    pub fn elsewhere(&self, client_side_port: u16) -> Option<Class> {
+        if self.classes.is_one() {
+            return None;
+        }
+        let class = self.classes.of(client_side_port);
+        (class != self.own).then_some(class)
+    }
 }
 
 /// The memory that packets lie in.
@@ -42,4 +68,6 @@ pub struct Memory<'a> {
     pub pool: &'a mut Pool,
     /// Frames made on the way: fragments, the second RST. Drained after each packet.
     pub extra: &'a mut ArrayVec<(Frame, Hop), EXTRA_MAX>,
+    /// Other workers, to which packets of their flows are handed over.
+    pub peers: &'a mut Peers,
 }

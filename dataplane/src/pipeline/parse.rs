@@ -37,9 +37,7 @@ pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
         bytes += total as u64;
         read(view.bytes(), total, &mut packets);
     }
-    let port = ctx.counters.port(ctx.port);
-    port.rx_packets.add(packets.len() as u64);
-    port.rx_bytes.add(bytes);
+    ctx.counters.received(ctx.port, ctx.share.handed, packets.len() as u64, bytes);
     packets
 }
 

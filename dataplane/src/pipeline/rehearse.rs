@@ -8,8 +8,8 @@ mod probe;
 pub use probe::{Probe, What};
 
 use super::classify::{self, Subject};
-use super::context::Ctx;
-use super::fetch::{forward_key, reverse_key};
+use super::context::{Ctx, Share};
+use super::fetch::{forward_key, nat_key, reverse_key};
 use super::limiter::Limiters;
 use super::parse::parse;
 use super::plan::{Plan, Refusal, Translate};
@@ -19,19 +19,25 @@ use crate::counters::Counters;
 use crate::drop_reason::DropReason;
 use crate::flow::ports::Range;
 use crate::flow::{
-    FlowHash, FlowRef, FlowTable, FlowTableConfig, ForwardKey, NewFlow, ReverseKey, State,
+    FlowHash, FlowRef, FlowTable, FlowTableConfig, ForwardKey, NatKey, NewDirect, NewFlow,
+    ReverseKey, State,
 };
-use crate::tables::{BackendId, BackendState, Frontend, FrontendId, PortId, SnatId, Tables};
+use crate::tables::frontend::Mode;
+use crate::tables::{
+    BackendId, BackendState, Frontend, FrontendId, Hop, NatEnd, PortId, SnatId, Stateless, Tables,
+};
 use crate::time::{Clock, Tick};
 
 /// A packet and what comes of it need one flow; a second has room beside it.
 const FLOWS: FlowTableConfig = FlowTableConfig { flows: 64, pairs: 8 };
 
+/// All flows are ours: which worker has a flow changes nothing but the port that it takes.
+const ALL: Share = Share { classes: Classes::ONE, own: Classes::ONE.of(0), handed: false };
+
 /// A flow table of its own beside the tables in force.
 #[derive(Debug)]
 pub struct Rehearsal<'t> {
     tables: &'t Tables,
-    classes: Classes,
     flows: FlowTable,
     counters: Counters,
     limiters: Limiters,
@@ -50,6 +56,10 @@ pub enum Kind {
     Service(FrontendId),
     /// From a backend to this source address.
     Reply(SnatId),
+    /// From a backend in mode `nat`, with what it is when it belongs to no flow.
+    NatReply(Stateless),
+    /// From a backend in mode `nat`, to be forwarded as by a router.
+    Route,
     /// To a port that is nothing to us.
     UnknownPort,
 }
@@ -59,6 +69,8 @@ pub enum Kind {
 pub enum Verdict {
     /// It goes on with new addresses; in pieces when there is an MTU.
     Forward(Translate, Option<u16>),
+    /// It goes on as it is.
+    Route(Hop),
     /// It gets the answer that it asks for.
     Answer,
     /// It ends here, and its sender is told.
@@ -76,9 +88,11 @@ pub struct KnownFlow {
     pub key: ForwardKey,
     /// TCP or UDP.
     pub proto: Proto,
-    /// Our address towards the backend.
+    /// How its packets reach the backend.
+    pub mode: Mode,
+    /// Our address towards the backend, in mode `snat`.
     pub snat: SnatId,
-    /// Our port towards the backend, host order.
+    /// Our port towards the backend, host order, in mode `snat`.
     pub snat_port: L4Port,
     /// The backend.
     pub backend: BackendId,
@@ -97,6 +111,8 @@ pub enum FlowName {
     Forward(ForwardKey),
     /// By the backend.
     Reverse(ReverseKey),
+    /// By the backend, in mode `nat`.
+    Nat(NatKey),
 }
 
 impl FlowName {
@@ -106,6 +122,7 @@ impl FlowName {
         let place = match self {
             Self::Forward(key) => flows.find_forward(key, flows.prefetch_forward(key)),
             Self::Reverse(key) => flows.find_reverse(key, flows.prefetch_reverse(key)),
+            Self::Nat(key) => flows.find_nat(key, flows.prefetch_nat(key)),
         }?;
         Some(KnownFlow::read(flows, place, now))
     }
@@ -119,6 +136,7 @@ impl KnownFlow {
         Self {
             key: ForwardKey { frontend, client, client_port },
             proto: flow.proto,
+            mode: flow.mode,
             snat: pair.key.snat,
             snat_port: flow.snat_port,
             backend: pair.backend,
@@ -132,10 +150,10 @@ impl KnownFlow {
 impl<'t> Rehearsal<'t> {
     /// Nothing is known yet but the tables.
     #[must_use]
-    pub fn new(tables: &'t Tables, classes: Classes) -> Self {
+    pub fn new(tables: &'t Tables) -> Self {
         let now = Clock::start().now();
-        let (flows, counters) = (FlowTable::new(FLOWS), Counters::new(0));
-        Self { tables, classes, flows, counters, limiters: Limiters::new(now), ident: 0, now }
+        let (flows, counters) = (FlowTable::new(FLOWS), Counters::new(0, 1));
+        Self { tables, flows, counters, limiters: Limiters::new(now), ident: 0, now }
     }
 
     /// Takes over a flow of a worker.
@@ -143,6 +161,9 @@ impl<'t> Rehearsal<'t> {
     /// # Errors
     /// When there is no room, which only a caller with many flows meets.
     pub fn know(&mut self, flow: &KnownFlow) -> Result<(), DropReason> {
+        if flow.mode != Mode::Snat {
+            return self.know_direct(flow);
+        }
         let port = flow.snat_port;
         let (one, class) = (Classes::ONE, Classes::ONE.of(port));
         let new = NewFlow {
@@ -155,6 +176,14 @@ impl<'t> Rehearsal<'t> {
             proto: flow.proto,
         };
         self.flows.insert(&new, self.now).map(drop)
+    }
+
+    fn know_direct(&mut self, flow: &KnownFlow) -> Result<(), DropReason> {
+        let (addr, port) = flow.backend_at;
+        let end = NatEnd { addr, port, proto: flow.proto };
+        let (key, mode, backend) = (flow.key, flow.mode, flow.backend);
+        let new = NewDirect { key, mode, backend, end, opens: true };
+        self.flows.insert_direct(&new, self.now).map(drop).ok_or(DropReason::FlowTableFull)
     }
 
     /// The flow that packets of this name would find here.
@@ -174,6 +203,7 @@ impl<'t> Rehearsal<'t> {
         let hash = match name(&subject) {
             Some(FlowName::Forward(key)) => self.flows.prefetch_forward(&key),
             Some(FlowName::Reverse(key)) => self.flows.prefetch_reverse(&key),
+            Some(FlowName::Nat(key)) => self.flows.prefetch_nat(&key),
             None => FlowHash::default(),
         };
         let mut ctx = Ctx {
@@ -182,7 +212,7 @@ impl<'t> Rehearsal<'t> {
             counters: &self.counters,
             port,
             now: self.now,
-            classes: self.classes,
+            share: ALL,
             limiters: &mut self.limiters,
             ident: &mut self.ident,
         };
@@ -210,10 +240,13 @@ fn name(subject: &Subject<'_>) -> Option<FlowName> {
         Subject::Reply(ip, transport, id, _) => {
             Some(FlowName::Reverse(reverse_key(ip, transport, id)))
         }
+        Subject::NatReply(ip, transport, _) => Some(FlowName::Nat(nat_key(ip, transport))),
         Subject::Arp(_)
         | Subject::Solicitation(..)
         | Subject::Echo(_)
-        | Subject::UnknownPort(..) => None,
+        | Subject::Route(_)
+        | Subject::UnknownPort(..)
+        | Subject::Elsewhere(_) => None,
     }
 }
 
@@ -224,7 +257,10 @@ impl Kind {
             Subject::Echo(_) => Self::Echo,
             Subject::Service(_, _, id, _) => Self::Service(id),
             Subject::Reply(_, _, id, _) => Self::Reply(id),
+            Subject::NatReply(_, _, stateless) => Self::NatReply(stateless),
+            Subject::Route(_) => Self::Route,
             Subject::UnknownPort(..) => Self::UnknownPort,
+            Subject::Elsewhere(_) => unreachable!("whose it is was asked, not which worker's"),
         }
     }
 }
@@ -232,7 +268,10 @@ impl Kind {
 impl Verdict {
     fn of(plan: &Plan<'_>) -> Self {
         match *plan {
-            Plan::Translate(_, translate) => Self::Forward(translate, None),
+            Plan::Translate(_, translate) | Plan::Clamp(_, translate, _) => {
+                Self::Forward(translate, None)
+            }
+            Plan::Route(_, next) => Self::Route(next),
             Plan::Fragment(_, translate, mtu) => Self::Forward(translate, Some(mtu)),
             Plan::AnswerArp(_) | Plan::AnswerSolicitation(..) | Plan::AnswerEcho(_) => Self::Answer,
             Plan::Refuse(_, reason, refusal) => Self::Refuse(reason, refusal),
@@ -246,7 +285,7 @@ impl Verdict {
     pub fn reason(&self) -> Option<DropReason> {
         match self {
             Self::Refuse(reason, _) | Self::ResetBoth(reason) | Self::Drop(reason) => Some(*reason),
-            Self::Forward(..) | Self::Answer => None,
+            Self::Forward(..) | Self::Route(_) | Self::Answer => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::context::{Ctx, Memory};
 use super::plan::Fate;
 use super::rewrite::neighbour;
 use super::waiting::{Origin, Outcome, Waiting};
-use crate::addr::{Addr, Mac};
+use crate::addr::{Addr, Class, Mac};
 use crate::drop_reason::DropReason;
 use crate::limits::PORTS_MAX;
 use crate::tables::{Hop, PortId};
@@ -195,6 +195,19 @@ impl<S: Socket> Tx<'_, S> {
                 memory.pool.give(frame);
                 false
             }
+        }
+    }
+}
+
+/// Gives a packet to the worker that owns its flow, as it came in: that worker reads it again, since
+/// its tables may be newer or older.
+#[inline]
+pub fn hand_over(ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, owner: Class) {
+    match memory.peers.hand_over(owner, frame, ctx.port) {
+        Ok(()) => ctx.counters.handed_to(owner),
+        Err(frame) => {
+            ctx.counters.dropped(DropReason::HandoverFull);
+            memory.pool.give(frame);
         }
     }
 }

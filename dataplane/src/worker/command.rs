@@ -1,6 +1,7 @@
 use crate::addr::{Addr, L4Port, Proto};
 use crate::flow::{Flow, FlowTable, State};
 use crate::pipeline::rehearse::{FlowName, KnownFlow};
+use crate::tables::frontend::Mode;
 use crate::tables::{FrontendId, PortId, Tables};
 use crate::time::Tick;
 
@@ -23,7 +24,7 @@ pub enum Command {
     Stop,
 }
 
-/// Where the chunks of the UMEM are.
+/// Where the chunks of the UMEM are that one worker holds, or all workers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Census {
     /// All chunks.
@@ -36,6 +37,8 @@ pub struct Census {
     pub tx: usize,
     /// Waiting for a next hop.
     pub waiting: usize,
+    /// On the way from one worker to another, or home.
+    pub between: usize,
     /// Packets that the kernel dropped because an rx ring was full.
     pub rx_ring_full: u64,
     /// Packets that the kernel dropped because a fill ring was empty.
@@ -43,10 +46,26 @@ pub struct Census {
 }
 
 impl Census {
-    /// Whether every chunk is accounted for.
+    /// Whether every chunk is accounted for. With several workers this holds for the sum of them,
+    /// while no packets come: a chunk may be at another worker than where it is at home.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        self.pool + self.rx + self.tx + self.waiting == self.total
+        self.pool + self.rx + self.tx + self.waiting + self.between == self.total
+    }
+}
+
+impl std::iter::Sum for Census {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self {
+            total: a.total + b.total,
+            pool: a.pool + b.pool,
+            rx: a.rx + b.rx,
+            tx: a.tx + b.tx,
+            waiting: a.waiting + b.waiting,
+            between: a.between + b.between,
+            rx_ring_full: a.rx_ring_full + b.rx_ring_full,
+            fill_ring_empty: a.fill_ring_empty + b.fill_ring_empty,
+        })
     }
 }
 
@@ -61,7 +80,9 @@ pub struct FlowInfo {
     pub vip: Option<(Addr, L4Port)>,
     /// The frontend, to find the service by.
     pub frontend: FrontendId,
-    /// Our address (`None`: removed) and port towards the backend.
+    /// How its packets are forwarded.
+    pub mode: Mode,
+    /// Our address and port towards the backend; no address: removed, or the mode takes none.
     pub snat: (Option<Addr>, L4Port),
     /// The backend.
     pub backend: (Addr, L4Port),
@@ -101,6 +122,7 @@ fn describe(tables: &Tables, flows: &FlowTable, flow: &Flow, now: Tick) -> FlowI
         client: (flow.client, flow.client_port),
         vip: tables.frontends.get(flow.frontend).map(|f| (f.key.addr, f.key.port)),
         frontend: flow.frontend,
+        mode: flow.mode,
         snat: (tables.snat.get(pair.key.snat).map(|snat| snat.addr), flow.snat_port),
         backend: (pair.key.addr, pair.key.port),
         state: flow.state(),

@@ -17,6 +17,7 @@ use portreeve_dataplane::tables::route::HopRef;
 use portreeve_dataplane::tables::*;
 use portreeve_dataplane::worker::command::Command;
 use portreeve_dataplane::worker::idle::{Idle, PollMode};
+use portreeve_dataplane::worker::peers::{Bell, Peers};
 use portreeve_dataplane::worker::{Setup, Turn, Worker};
 use portreeve_dataplane::xsk::Umem;
 use portreeve_dataplane::xsk::sim::SimSocket;
@@ -55,11 +56,20 @@ impl Default for Options {
     }
 }
 
-struct Asked(Sender<(PortId, Addr)>, Sender<(PortId, Addr, Mac)>);
+pub struct Asked(pub Sender<(PortId, Addr)>);
+
+/// As [`Asked`], and what others claim.
+struct Told(Asked, Sender<(PortId, Addr, Mac)>);
 
 impl AskHop for Asked {
     fn ask(&self, port: PortId, addr: Addr) {
         self.0.send((port, addr)).unwrap();
+    }
+}
+
+impl AskHop for Told {
+    fn ask(&self, port: PortId, addr: Addr) {
+        self.0.ask(port, addr);
     }
 
     fn claimed(&self, port: PortId, addr: Addr, mac: Mac) {
@@ -95,16 +105,18 @@ impl World {
         let (publisher, mut readers) = publish::channel(tables(&options), 1);
         let (commands, obey) = unbounded();
         let ((ask, asked), (claim, claimed)) = (unbounded(), unbounded());
-        let counters = Arc::new(Counters::new(64));
-        let (idle, _waker) = Idle::new(PollMode::Busy, &[]).unwrap();
+        let counters = Arc::new(Counters::new(64, 1));
+        let (idle, waker) = Idle::new(PollMode::Busy, &[]).unwrap();
+        let mut peers = Peers::introduce(&umem, &[Bell::new(waker)], 64);
         let worker = Worker::new(Setup {
             lanes: vec![lane(0), lane(1)],
             umem,
             pool,
+            peers: peers.remove(0),
             tables: readers.remove(0),
             counters: Arc::clone(&counters),
             commands: obey,
-            ask: Box::new(Asked(ask, claim)),
+            ask: Box::new(Told(Asked(ask), claim)),
             flows: FlowTableConfig { flows: options.flows, pairs: 64 },
             idle,
             delay_ns: 0,
@@ -150,7 +162,7 @@ impl World {
     }
 }
 
-fn tables(options: &Options) -> Tables {
+pub fn tables(options: &Options) -> Tables {
     let ports = (0..2).map(|p| Port {
         name: format!("p{p}").into(),
         mac: Mac(PORT_MACS[p]),
@@ -197,6 +209,7 @@ fn backends(mtu: u16) -> Slab<Backend> {
             state: BackendState::Active,
             hop,
             default_snat: None,
+            link: None,
         };
         (BackendId::new(i as u32, 0), backend)
     })
@@ -220,6 +233,7 @@ pub fn frontends(_room: usize) -> Frontends {
                 snat: Box::new([SnatId::new(family as u32, 0)]),
                 left: Box::new([]),
                 gone: false,
+                policy: Policy::default(),
             };
             all.push((FrontendId::new((family * 3 + i) as u32, 0), Arc::new(frontend)));
         }
@@ -252,4 +266,38 @@ pub fn routing() -> Routing {
 
 pub fn hop(port: u8, text: &str, mac: Option<[u8; 6]>) -> Hop {
     Hop::new(PortId(port), addr(text), mac.map(Mac))
+}
+
+/// Every service in another mode, changed further by `policy`. In mode `nat` all four backends have
+/// their entries, each of the one service that it can be.
+pub fn in_mode(tables: &mut Tables, mode: Mode, policy: impl Fn(&mut Policy)) {
+    let all = tables.frontends.iter().map(|(id, old)| {
+        let mut policy_of = old.policy.clone();
+        policy(&mut policy_of);
+        let frontend = Frontend {
+            key: old.key,
+            mode,
+            maglev: old.maglev.clone(),
+            snat: old.snat.clone(),
+            left: old.left.clone(),
+            gone: old.gone,
+            policy: policy_of,
+        };
+        (id, Arc::new(frontend))
+    });
+    tables.frontends = Arc::new(all.collect());
+    let all = tables.backends.iter().map(|(id, old)| {
+        let link = if old.addr.is_v4() { "10.1.0.0/24" } else { "fd01::/64" };
+        (id, Backend { link: Some(link.parse().unwrap()), ..*old })
+    });
+    tables.backends = Arc::new(all.collect());
+    let protos = [(Proto::Tcp, 0), (Proto::Udp, 1)];
+    let ends = (0..4_u32).flat_map(|backend| protos.map(move |of| (backend, of)));
+    let ends = ends.filter(|_| mode == Mode::Nat).map(|(backend, (proto, nth))| {
+        let text = BACKENDS.iter().chain(&BACKENDS6).nth(backend as usize).unwrap();
+        let frontend = FrontendId::new(backend / 2 * 3 + nth, 0);
+        let end = NatEnd { addr: addr(text), port: 8080, proto };
+        (end, Stateless::Reply(frontend, BackendId::new(backend, 0)))
+    });
+    tables.nat_backends = Arc::new(ends.collect());
 }

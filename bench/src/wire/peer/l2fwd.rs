@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aya::Ebpf;
 use aya::maps::XskMap;
-use dataplane::worker::default_core;
+use dataplane::mem::Pages;
+use dataplane::worker::last_cores;
 use dataplane::xsk::kernel::{BindMode, KernelSocket};
 use dataplane::xsk::registered::{KernelUmem, SetupError};
 use dataplane::xsk::socket::Burst;
@@ -19,7 +20,7 @@ use crate::wire::rig::{FAR, NEAR, Rig, mac};
 const THREAD: &str = "bare-l2fwd";
 /// As the appliance's defaults.
 const RING: u32 = 2_048;
-const LAYOUT: Layout = Layout { stride: 2_048, count: 16_384 };
+pub(super) const LAYOUT: Layout = Layout { stride: 2_048, count: 16_384 };
 /// As the appliance's: turns without a packet before it sleeps.
 const SPIN_TURNS: u32 = 256;
 const SLEEP: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -48,11 +49,11 @@ impl Drop for L2fwd {
     }
 }
 
-/// Starts it.
+/// Starts it with packet memory in such pages.
 ///
 /// # Errors
-/// When the sockets cannot be bound.
-pub fn start(rig: &Rig) -> Result<Box<dyn Peer>> {
+/// When the sockets cannot be bound, or the memory lies elsewhere.
+pub fn start(rig: &Rig, pages: Pages) -> Result<Box<dyn Peer>> {
     let mut object = program::attach(Some(&rig.gateway), "take", &[NEAR])?;
     let mode = BindMode { zero_copy: false, scatter_gather: true };
     // All of it inside: the first socket of a UMEM is the UMEM's own, in whose namespace its
@@ -64,6 +65,7 @@ pub fn start(rig: &Rig) -> Result<Box<dyn Peer>> {
         Ok::<_, SetupError>((umem, pool, near, far))
     });
     let (umem, pool, near, far) = bound??;
+    ensure!(umem.pages() == pages, "its packet memory is {}", umem.pages().name());
     let mut rings = XskMap::try_from(object.map_mut("rings").context("no rings")?)?;
     rings.set(0, near.as_fd(), 0).context("give the socket to the program")?;
     let mut macs = [0; 12];
@@ -73,7 +75,7 @@ pub fn start(rig: &Rig) -> Result<Box<dyn Peer>> {
     let until = Arc::clone(&over);
     let mut work = Forward { near, far, umem: umem.memory(), pool, macs };
     let thread = std::thread::Builder::new().name(THREAD.into()).spawn(move || {
-        if let Some(id) = default_core() {
+        if let Some(id) = last_cores(1).first().copied() {
             core_affinity::set_for_current(core_affinity::CoreId { id });
         }
         work.run(&until);

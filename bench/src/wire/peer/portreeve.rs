@@ -1,4 +1,5 @@
 use anyhow::{Context as _, Result, ensure};
+use dataplane::mem::Pages;
 use portreeve_tests::appliance::Appliance;
 use portreeve_tests::config::{ports, service};
 use portreeve_tests::run_dir::RunDir;
@@ -31,11 +32,12 @@ impl Peer for Portreeve {
     }
 }
 
-/// Starts it with every key at its default but the source addresses.
+/// Starts it with every key at its default but the source addresses, and with packet memory in such
+/// pages as are there for it to take.
 ///
 /// # Errors
-/// When it is not built or does not come up.
-pub fn start(rig: &Rig, delay_ns: u64) -> Result<Box<dyn Peer>> {
+/// When it is not built or does not come up, or its packet memory lies elsewhere.
+pub fn start(rig: &Rig, delay_ns: u64, pages: Pages) -> Result<Box<dyn Peer>> {
     let servers: Vec<_> = (0..BACKENDS).map(|n| after(BACKEND, n).to_string()).collect();
     let servers: Vec<_> = servers.iter().map(String::as_str).collect();
     let which = format!(
@@ -51,5 +53,9 @@ pub fn start(rig: &Rig, delay_ns: u64) -> Result<Box<dyn Peer>> {
         ns => vec!["--test-delay-ns".to_owned(), ns.to_string()],
     };
     let appliance = Appliance::start_with(RunDir::new()?, &rig.gateway, &config, &args)?;
+    let log = appliance.log();
+    let memory = log.lines().find(|line| line.contains("packet memory"));
+    let memory = memory.context("it does not log where its packet memory lies")?;
+    ensure!(memory.contains(pages.name()), "not {}: {memory}", pages.name());
     Ok(Box::new(Portreeve { appliance }))
 }

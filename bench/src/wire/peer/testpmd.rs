@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
-use portreeve_tests::cleanup::Undo;
 use portreeve_tests::process::Process;
 use portreeve_tests::run_dir::RunDir;
 
@@ -16,9 +15,8 @@ use crate::wire::rig::{FAR, NEAR, Rig};
 
 /// Where packages put it.
 const PROGRAM: &str = "dpdk-testpmd";
-/// Huge pages of 2 MiB that it takes; given back when it ends.
-const PAGES: u64 = 256;
-const PAGES_FILE: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+/// Reserved huge pages that it takes.
+pub(super) const PAGES: u64 = 256;
 /// The thread that forwards, as DPDK 22.11 and later call it.
 const THREADS: [&str; 2] = ["rte-worker-1", "dpdk-worker1"];
 /// A worker that has polled for so long forwards, in seconds.
@@ -29,7 +27,6 @@ struct Testpmd {
     process: Process,
     worker: &'static str,
     _dir: RunDir,
-    _pages: Undo,
 }
 
 impl Peer for Testpmd {
@@ -51,9 +48,8 @@ impl Peer for Testpmd {
 /// generator's core and sleeps, its worker on the other, as the appliance's.
 ///
 /// # Errors
-/// When it is not installed, or there are no huge pages for it.
+/// When it is not installed, or does not forward.
 pub fn start(rig: &Rig) -> Result<Box<dyn Peer>> {
-    let pages = reserve()?;
     let dir = RunDir::new()?;
     let log = dir.path().join("log");
     let server = rig.server.mac(NEAR)?;
@@ -73,7 +69,7 @@ pub fn start(rig: &Rig) -> Result<Box<dyn Peer>> {
     let process = rig.gateway.spawn(command).context("package of dpdk-testpmd")?;
     let running = wait(&process);
     let worker = running.with_context(|| format!("testpmd said: {}", tail(&log)))?;
-    let peer = Testpmd { process, worker, _dir: dir, _pages: pages };
+    let peer = Testpmd { process, worker, _dir: dir };
     peer.rest()?;
     Ok(Box::new(peer))
 }
@@ -96,21 +92,4 @@ fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(6)..].join(" | ")
-}
-
-/// Reserves huge pages besides those that there are; what there was comes back with the guard.
-fn reserve() -> Result<Undo> {
-    let before: u64 = std::fs::read_to_string(PAGES_FILE)
-        .context("no huge pages here")?
-        .trim()
-        .parse()
-        .context("count huge pages")?;
-    let undo = Undo::on_drop(move || drop(std::fs::write(PAGES_FILE, before.to_string())));
-    std::fs::write(PAGES_FILE, (before + PAGES).to_string()).context("reserve huge pages")?;
-    let text = std::fs::read_to_string(PAGES_FILE).context("count huge pages")?;
-    ensure!(
-        text.trim().parse() == Ok(before + PAGES),
-        "memory is too scattered for {PAGES} huge pages"
-    );
-    Ok(undo)
 }

@@ -7,16 +7,20 @@ use super::item::Item;
 use super::section::Section;
 use super::{Reader, keys, value};
 use crate::desired::{
-    Gateway, Located, LogFormat, MaglevSettings, PollMode, PortSettings, SnatSettings,
+    Gateway, Located, LogFormat, MaglevSettings, PollMode, PortSettings, SnatSettings, VipsAtStart,
     WorkerSettings, XdpMode,
 };
 
+/// Workers: a class of flows for each must fit into a byte, and few have so many cores to give.
+const WORKERS: std::ops::RangeInclusive<u64> = 1..=64;
 /// Flow table entries that a worker can hold: ids in its indexes are 26 bits wide.
 const FLOWS: std::ops::RangeInclusive<u64> = 1..=1 << 26;
 /// Slots of a ring: less than a burst is no use, more than 32 Ki the kernel refuses.
 const RING: std::ops::RangeInclusive<u64> = 64..=32_768;
 /// Frames of 2 or 4 KiB each: 2 MiB to 16 GiB.
 const FRAMES: std::ops::RangeInclusive<u64> = 1_024..=1 << 22;
+/// How long a released address may still be forwarded, in milliseconds.
+const LINGER: std::ops::RangeInclusive<u64> = 0..=3_600_000;
 /// The kernel's limit for the name of an interface, in bytes (IFNAMSIZ less the final zero).
 const INTERFACE_NAME_MAX: usize = 15;
 
@@ -34,6 +38,12 @@ pub fn gateway(top: &Section<'_, '_>) -> Gateway {
     }
     gateway.metrics = section.read("metrics", value::socket);
     let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
+    let vips = [("held", VipsAtStart::Held), ("released", VipsAtStart::Released)];
+    gateway.vips_at_start =
+        section.read("vips_at_start", |item| item.word(&vips)).unwrap_or_default();
+    if let Some(linger) = section.read("linger", |item| value::time(item, LINGER)) {
+        gateway.linger = linger;
+    }
     gateway.log = section.read("log", |item| item.word(&formats)).unwrap_or_default();
     gateway
 }
@@ -41,7 +51,10 @@ pub fn gateway(top: &Section<'_, '_>) -> Gateway {
 pub fn worker(top: &Section<'_, '_>) -> WorkerSettings {
     let mut worker = WorkerSettings::default();
     let Some(section) = top.sub("worker", keys::WORKER) else { return worker };
-    worker.core = section.read("core", |item| item.integer(0..=4_095)).map(|core| core as usize);
+    if let Some(count) = section.read("count", |item| item.integer(WORKERS)) {
+        worker.count = count as usize;
+    }
+    worker.cores = section.read("cores", |item| cores(item, worker.count)).unwrap_or_default();
     let modes = [
         ("adaptive", PollMode::Adaptive),
         ("busy", PollMode::Busy),
@@ -70,6 +83,24 @@ pub fn worker(top: &Section<'_, '_>) -> WorkerSettings {
         }
     }
     worker
+}
+
+/// One core for each worker, each once.
+fn cores(item: &Item<'_, '_>, workers: usize) -> Option<Vec<usize>> {
+    let listed = item.list("[2, 3]")?;
+    let cores: Vec<_> = listed.iter().filter_map(|item| item.integer(0..=4_095)).collect();
+    let twice = (1..cores.len()).find(|at| cores[..*at].contains(&cores[*at]));
+    if let Some(at) = twice {
+        let what = format!("core {} is listed twice", cores[at]);
+        item.wrong(what, "give each worker a core of its own, or none");
+        return None;
+    }
+    if cores.len() != workers {
+        let what = format!("{} cores for {workers} workers", cores.len());
+        item.wrong(what, "list one core for each worker, or leave `cores` out");
+        return None;
+    }
+    Some(cores.into_iter().map(|core| core as usize).collect())
 }
 
 fn ring(item: &Item<'_, '_>) -> Option<u32> {
