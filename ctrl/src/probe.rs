@@ -3,6 +3,7 @@
 //! than those RFCs want, since a restart must not wait for seconds: two questions, and so little time
 //! that only who answers at once is heard. Workers listen for claims from then on.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -89,14 +90,15 @@ impl Probing {
             self.ask();
             tokio::time::sleep(PATIENCE.saturating_sub(self.began.elapsed())).await;
         }
+        let asked: HashMap<(&str, Addr), &Target> =
+            self.targets.iter().map(|target| ((&*target.port, target.addr), target)).collect();
+        let ours: HashSet<Mac> = self.targets.iter().map(|target| target.mac).collect();
         let mut owners: Vec<(Target, Mac)> = Vec::new();
         for (port, _, socket) in &self.sockets {
-            for (addr, mac) in answers(socket) {
-                let target = self.targets.iter().find(|t| t.addr == addr && t.port == *port);
-                let ours = self.targets.iter().any(|target| target.mac == mac);
-                let Some(target) = target.filter(|_| !ours) else { continue };
-                if !owners.iter().any(|(known, m)| known == target && *m == mac) {
-                    owners.push((target.clone(), mac));
+            let said: BTreeSet<(Addr, Mac)> = answers(socket).into_iter().collect();
+            for (addr, mac) in said.into_iter().filter(|(_, mac)| !ours.contains(mac)) {
+                if let Some(target) = asked.get(&(&**port, addr)) {
+                    owners.push(((*target).clone(), mac));
                 }
             }
         }

@@ -27,6 +27,8 @@ pub const REFUSALS_PER_SECOND: u32 = 1_000;
 /// ARP and NDP answers per second and worker: many more, since after a takeover a whole link asks
 /// at once.
 pub const NEIGHBOUR_ANSWERS_PER_SECOND: u32 = 10_000;
+/// Claims of addresses of ours that a worker tells control of in a second.
+pub const CLAIMS_PER_SECOND: u32 = 100;
 /// Flow entries that the expiry sweep looks at after each burst.
 pub const SWEEP_STEP: usize = 32;
 

@@ -13,7 +13,7 @@ mod world;
 use std::sync::Arc;
 
 use packet::{Seen, What as Read, read};
-use portreeve_dataplane::addr::{self as addr_type, Classes, Mac};
+use portreeve_dataplane::addr::{self as addr_type, Mac};
 use portreeve_dataplane::drop_reason::DropReason;
 use portreeve_dataplane::pipeline::rehearse::{
     FlowName, KnownFlow, Probe, Rehearsal, SOMEBODY, Verdict, What, choice, flow_name,
@@ -182,7 +182,7 @@ proptest! {
         world.change(|tables| lack(tables, missing));
         let tables = world.publisher.current().clone();
         let frame = probe.frame();
-        let mut rehearsal = Rehearsal::new(&tables, Classes::ONE);
+        let mut rehearsal = Rehearsal::new(&tables);
         let (_, verdict) = rehearsal.run(PortId(port as u8), &frame);
         // A NDP answer is given for a right checksum only, which no rehearsal looks at.
         prop_assume!(!(verdict == Verdict::Answer && probe.dst.family() == addr_type::Family::V6));
@@ -219,7 +219,7 @@ fn a_live_flow_is_followed_in_both_directions() {
         let name = flow_name(&tables, PortId(port), frame).unwrap();
         let known = ask(&mut world, name).expect("the worker has the flow");
         assert_eq!((known.backend_at, known.snat_port), ((backend, 8080), snat_port));
-        let mut rehearsal = Rehearsal::new(&tables, Classes::ONE);
+        let mut rehearsal = Rehearsal::new(&tables);
         let (_, stranger) = rehearsal.run(PortId(port), frame);
         assert!(stranger.reason().is_some(), "without the flow: {stranger:?}");
         rehearsal.know(&known).unwrap();

@@ -57,5 +57,7 @@ pub mod snmp;
 pub mod model;
 /// Where the built programs are.
 pub mod program;
+/// What commands say of set-ups that are wrong.
+pub mod diagnosis;
 /// Tests that cannot run here say so.
 pub mod skip;

@@ -7,93 +7,18 @@ use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::appliance::Appliance;
 use portreeve_tests::bpffs::Bpffs;
 use portreeve_tests::config::{ports, service};
+use portreeve_tests::diagnosis::{
+    SOON, WEB, check, config, diagnosed, doctor, finding, fine, lab, named, program, trace,
+};
+use portreeve_tests::flat::{self, FlatLab};
 use portreeve_tests::host::Host;
 use portreeve_tests::lab::{Lab, LinkOptions};
-use portreeve_tests::program::built;
 use portreeve_tests::run_dir::RunDir;
-use portreeve_tests::seed::{self, SeedLab};
+use portreeve_tests::seed;
 use portreeve_tests::skip::has_root;
-use serde_json::Value;
 
-const SOON: Duration = Duration::from_secs(20);
-const DOCUMENT: &str = include_str!("../../docs/wrong-setups.md");
 /// Of the first server's subnet; nobody has it.
 const NOBODY: &str = "172.16.1.200";
-const WEB: &str = "{ port = 80 }";
-
-/// A lab with `make` done to it, when it may be made here.
-fn lab(name: &str, options: LinkOptions) -> Result<Option<SeedLab>> {
-    if !has_root(name) {
-        return Ok(None);
-    }
-    SeedLab::build(&Lab::new(name)?, options).map(Some)
-}
-
-fn config(vip: &str, backends: &[&str]) -> String {
-    ports(&seed::PORTS) + &service(vip, backends, WEB)
-}
-
-fn fine() -> String {
-    config(seed::VIPS[0], &seed::SERVERS)
-}
-
-/// `words` stand in what a command said, and in the document.
-fn named(said: &str, words: &str) -> Result<()> {
-    ensure!(said.contains(words), "not named: {words:?} in:\n{said}");
-    let document = DOCUMENT.split_whitespace().collect::<Vec<_>>().join(" ");
-    ensure!(document.contains(words), "docs/wrong-setups.md does not have {words:?}");
-    Ok(())
-}
-
-/// What `portreeve check` says of `config` on `host`; it must refuse it.
-fn check(host: &Host, config: &str) -> Result<String> {
-    let dir = RunDir::new()?;
-    let file = dir.path().join("gateway.toml");
-    std::fs::write(&file, config).context("write a configuration")?;
-    let file = file.to_str().context("a path that is not UTF-8")?;
-    let ran = host.run(program()?.as_str(), &["check", file])?;
-    ensure!(!ran.success, "taken: {}", ran.stdout);
-    Ok(ran.stderr)
-}
-
-fn program() -> Result<String> {
-    let path = built("portreeve", "PORTREEVE_BIN")?;
-    Ok(path.to_str().context("a path that is not UTF-8")?.to_owned())
-}
-
-/// The finding of `portreeve doctor` with this id, in words; none when it finds no such thing.
-fn doctor(host: &Host, appliance: &Appliance, id: &str) -> Result<Option<String>> {
-    let pins = appliance.pin_dir();
-    let pins = pins.to_str().context("a path that is not UTF-8")?;
-    let ran = appliance.cli(host, &["doctor", "--json", "--pin-dir", pins])?;
-    finding(&ran.stdout, id).with_context(|| ran.stderr)
-}
-
-fn finding(json: &str, id: &str) -> Result<Option<String>> {
-    let all: Vec<Value> = serde_json::from_str(json).with_context(|| json.to_owned())?;
-    let found = all.iter().find(|finding| finding["id"] == id && finding["severity"] != "fine");
-    let Some(found) = found else { return Ok(None) };
-    ensure!(found["help"].is_string(), "{found} does not say what to do");
-    Ok(found["what"].as_str().map(str::to_owned))
-}
-
-/// As [`doctor`], as soon as there is such a finding; before the fault there must be none.
-fn diagnosed(host: &Host, appliance: &Appliance, id: &str) -> Result<String> {
-    let began = Instant::now();
-    loop {
-        match doctor(host, appliance, id)? {
-            Some(what) => return Ok(what),
-            None => ensure!(began.elapsed() < SOON, "doctor finds no {id}"),
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn trace(net: &SeedLab, appliance: &Appliance, args: &[&str]) -> Result<String> {
-    let ran = appliance.cli(&net.gateway, &[&["trace"], args].concat())?;
-    ensure!(!ran.success, "all is well: {}", ran.stdout);
-    Ok(ran.stdout)
-}
 
 #[test]
 fn a_queue_without_a_socket() -> Result<()> {
@@ -444,4 +369,88 @@ fn an_address_that_another_host_has_when_it_is_added() -> Result<()> {
     let alarm = format!("ALARM: {} is also claimed by {}", seed::VIPS[1], net.client.mac("ens5")?);
     ensure!(status.contains(&alarm), "{alarm}?\n{status}\n{}", appliance.log_tail());
     Ok(())
+}
+
+/// Nobody listens to a doctor who finds something with everybody.
+#[test]
+fn a_host_that_is_right_is_found_fine() -> Result<()> {
+    let Some(net) = lab("a_host_that_is_right_is_found_fine", LinkOptions::default())? else {
+        return Ok(());
+    };
+    let both = fine() + &service(seed::VIPS_V6[0], &seed::SERVERS_V6, WEB);
+    let appliance = Appliance::start(&net.gateway, &both)?;
+    let pins = appliance.pin_dir();
+    let pins = pins.to_str().context("a path that is not UTF-8")?;
+    let began = Instant::now();
+    loop {
+        let ran = appliance.cli(&net.gateway, &["doctor", "--probe", "--pin-dir", pins])?;
+        let well = ran.success && ran.stdout.ends_with("0 errors, 0 warnings\n");
+        // A neighbour is dead until it has been asked.
+        if well {
+            println!("{}", ran.stdout);
+            return Ok(());
+        }
+        ensure!(began.elapsed() < SOON, "{}{}", ran.stdout, ran.stderr);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn in_mode(mode: &str, text: &str) -> String {
+    text.replace("ports = [", &format!("mode = \"{mode}\"\nports = ["))
+}
+
+/// Begins a connection that gets no answer, from this port of the client.
+fn in_vain(client: &Host, from: u16, to: &str) -> Result<()> {
+    let (from, url) = (from.to_string(), format!("http://{to}/"));
+    let args = ["--silent", "--max-time", "1", "--local-port", &from, &url];
+    let ran = client.run("curl", &args)?;
+    ensure!(!ran.success, "it was answered: {}", ran.stdout);
+    Ok(())
+}
+
+#[test]
+fn forwarding_that_is_off_with_a_router_address() -> Result<()> {
+    let name = "forwarding_that_is_off_with_a_router_address";
+    let Some(net) = lab(name, LinkOptions::default())? else { return Ok(()) };
+    let router = "[[router]]\naddress = \"172.16.1.254\"\nannounce = [\"ens6\"]\n";
+    let text = ports(&seed::PORTS) + router + &service(seed::VIPS[0], &seed::SERVERS, WEB);
+    let appliance = Appliance::start(&net.gateway, &in_mode("nat", &text))?;
+    ensure!(doctor(&net.gateway, &appliance, "forwarding_off")?.is_none(), "before the fault");
+    net.gateway.sysctl("net.ipv4.ip_forward", "0")?;
+    let found = diagnosed(&net.gateway, &appliance, "forwarding_off")?;
+    named(&found, "172.16.1.254 is a router address, but net.ipv4.ip_forward is 0")
+}
+
+#[test]
+fn a_nat_reply_that_never_comes() -> Result<()> {
+    let Some(net) = lab("a_nat_reply_that_never_comes", LinkOptions::default())? else {
+        return Ok(());
+    };
+    net.servers[0].ip(&["route", "del", "default"])?;
+    let text = in_mode("nat", &config(seed::VIPS[0], &[seed::SERVERS[0]]));
+    let appliance = Appliance::start(&net.gateway, &text)?;
+    in_vain(&net.client, 45_000, seed::VIPS[0])?;
+    let (from, to) = (format!("{}:45000", seed::CLIENT), format!("{}:80", seed::VIPS[0]));
+    let told = appliance.cli(&net.gateway, &["trace", "--from", &from, "--to", &to])?.stdout;
+    let words = "nothing has come back from 172.16.1.93: in mode nat its route to 10.10.200.6 must lead through this gateway";
+    named(&told, words)
+}
+
+#[test]
+fn a_dsr_backend_without_the_vip() -> Result<()> {
+    if !has_root("a_dsr_backend_without_the_vip") {
+        return Ok(());
+    }
+    let lab = Lab::new("a_dsr_backend_without_the_vip")?;
+    let net = FlatLab::build(&lab, LinkOptions::default())?;
+    for server in &net.servers {
+        server.ip(&["address", "del", &format!("{}/32", flat::VIPS[0]), "dev", "lo"])?;
+    }
+    let text = ports(&[flat::PORT]) + &service(flat::VIPS[0], &flat::SERVERS[0], WEB);
+    let appliance = Appliance::start(&net.gateway, &in_mode("dsr-l2", &text))?;
+    in_vain(&net.client, 45_000, flat::VIPS[0])?;
+    let (from, to) = (format!("{}:45000", flat::CLIENT[0]), format!("{}:80", flat::VIPS[0]));
+    let told = appliance.cli(&net.gateway, &["trace", "--from", &from, "--to", &to])?.stdout;
+    named(&told, "10.5.0.6 has not gone on since its first packet: in mode dsr-l2 10.5.0.9")?;
+    named(&told, "must have the VIP on a loopback")
 }

@@ -10,7 +10,6 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Resource, getrlimit};
 
 use crate::api_types::Status;
-use crate::commands::check;
 use crate::commands::host;
 use crate::compile::{Compiled, Compiler, host_conflicts};
 use crate::desired::Desired;
@@ -62,6 +61,10 @@ pub struct System {
     pub capabilities: CapsHashSet,
     /// Memory that may be locked, in bytes; `None` without limit.
     pub memlock: Option<u64>,
+    /// Huge pages of 2 MiB: reserved, and of those free.
+    pub huge_pages: Option<(u64, u64)>,
+    /// Families in which this host forwards: IPv4, IPv6; `None` when that cannot be read.
+    pub forwards: [Option<bool>; 2],
     /// The clock that the kernel reads.
     pub clocksource: Option<String>,
     /// Seconds since 1970.
@@ -144,7 +147,7 @@ impl Facts {
     /// Packet memory that the configuration takes, in bytes.
     pub fn packet_memory(&self) -> u64 {
         let Some(wanted) = &self.wanted else { return 0 };
-        let facts = check::facts(&wanted.desired, Some(&self.topology));
+        let facts = crate::commands::check::facts(&wanted.desired, Some(&self.topology));
         memory(&wanted.desired, facts).frames as u64
     }
 }
@@ -179,6 +182,9 @@ impl System {
     fn look() -> Self {
         let xdp = AddressFamily::from_raw(AF_XDP);
         let text = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        let huge = |file: &str| {
+            text(&format!("/sys/kernel/mm/hugepages/hugepages-2048kB/{file}"))?.parse().ok()
+        };
         let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -187,6 +193,9 @@ impl System {
             jit: text("/proc/sys/net/core/bpf_jit_enable").map(|value| value != "0"),
             capabilities: caps::read(None, CapSet::Effective).unwrap_or_default(),
             memlock: getrlimit(Resource::Memlock).current,
+            huge_pages: huge("nr_hugepages").zip(huge("free_hugepages")),
+            forwards: ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]
+                .map(|file| text(&format!("/proc/sys/net/{file}")).map(|value| value != "0")),
             clocksource: text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             now: since_1970.unwrap_or_default().as_secs(),
             core_nodes: core_nodes(),

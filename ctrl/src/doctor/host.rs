@@ -92,6 +92,14 @@ fn rights(facts: &Facts, found: &mut Vec<Finding>) {
         )),
         _ => found.push(Finding::fine("memlock", "packet memory can be locked")),
     }
+    if let Some((reserved, free)) = system.huge_pages {
+        let says = match reserved {
+            0 => "no huge pages are reserved: packet memory lies in small ones (vm.nr_hugepages)"
+                .to_owned(),
+            _ => format!("{reserved} huge pages of 2 MiB are reserved, {free} are free"),
+        };
+        found.push(Finding::fine("huge_pages", says));
+    }
 }
 
 fn pins(facts: &Facts, found: &mut Vec<Finding>) {

@@ -14,6 +14,7 @@ pub(super) fn examine(facts: &Facts, found: &mut Vec<Finding>) {
     let Some(wanted) = &facts.wanted else { return };
     found.extend(wanted.problems.iter().map(Finding::from));
     vips(facts, wanted, found);
+    routers(facts, wanted, found);
     neighbours(facts, wanted, found);
     if let Some(compiled) = &wanted.compiled {
         mtus(&compiled.tables, wanted, found);
@@ -73,6 +74,24 @@ fn vips(facts: &Facts, wanted: &Wanted, found: &mut Vec<Finding>) {
                     names.join(", ")
                 ),
                 "have the router send it to this host and write announce = \"none\", or give a port an address of its subnet",
+            ));
+        }
+    }
+}
+
+/// What backends send to others than clients is the kernel's to forward.
+fn routers(facts: &Facts, wanted: &Wanted, found: &mut Vec<Finding>) {
+    for router in &wanted.desired.routers {
+        let address = router.address.value;
+        let (family, name) = match address {
+            IpAddr::V4(_) => (0, "net.ipv4.ip_forward"),
+            IpAddr::V6(_) => (1, "net.ipv6.conf.all.forwarding"),
+        };
+        if facts.system.forwards[family] == Some(false) {
+            found.push(Finding::warning(
+                "forwarding_off",
+                format!("{address} is a router address, but {name} is 0: what backends send to others than clients of a service ends here"),
+                format!("run `sysctl -w {name}=1`"),
             ));
         }
     }

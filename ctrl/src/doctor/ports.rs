@@ -134,6 +134,7 @@ fn rings(link: &Link, details: &Details, found: &mut Vec<Finding>) {
     }
 }
 
+/// Memory of another node is slower to reach.
 fn nodes(facts: &Facts, link: &Link, found: &mut Vec<Finding>) {
     let Some(node) = facts.hardware.get(&link.name).and_then(|hardware| hardware.node) else {
         return;
@@ -148,5 +149,95 @@ fn nodes(facts: &Facts, link: &Link, found: &mut Vec<Finding>) {
             format!("port {} is on NUMA node {node}, its worker (core {core}) on {other}: every packet crosses between them", link.name),
             format!("choose a core of node {node} in [worker]: `lscpu` lists them"),
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api_types::{HealthSummary, Port, Reload, Status, Worker};
+    use crate::doctor::facts::Hardware;
+
+    /// A gateway with one port, `ens5`, that is served as it should be.
+    fn healthy() -> Facts {
+        let link = Link {
+            ifindex: 3,
+            name: "ens5".into(),
+            mac: dataplane::addr::Mac([2; 6]),
+            mtu: 1_500,
+            up: true,
+            rx_queues: 1,
+        };
+        let port = Port {
+            name: "ens5".into(),
+            mode: "native".into(),
+            queues: 1,
+            zero_copy: false,
+            rx_packets: 0,
+            rx_bytes: 0,
+            tx_packets: 0,
+            tx_bytes: 0,
+        };
+        let status = Status {
+            version: "0".into(),
+            gateway: "gw".into(),
+            uptime_s: 0,
+            start_ms: 0,
+            epoch: 1,
+            config: String::new(),
+            last_reload: Reload { at: 0, ok: true, problems: Vec::new() },
+            ports: vec![port],
+            workers: vec![Worker { core: Some(1), ..Worker::default() }],
+            frames: None,
+            conflicts: Vec::new(),
+            drops: [].into(),
+            verdicts: [].into(),
+            health: HealthSummary::default(),
+            drained: Vec::new(),
+            released: Vec::new(),
+        };
+        let mut facts = Facts { status: Some(status), ..Facts::default() };
+        let details = Details { carrier: true, xdp: [7].into(), ..Details::default() };
+        facts.topology.links.push(link);
+        facts.links.insert(3, details);
+        facts.pins.programs = Some(vec![(3, 7)]);
+        facts
+    }
+
+    fn ids(facts: &Facts) -> Vec<String> {
+        let mut found = Vec::new();
+        examine(facts, &mut found);
+        found.into_iter().map(|finding| finding.id).collect()
+    }
+
+    #[test]
+    fn a_port_in_order_is_fine() {
+        assert_eq!(ids(&healthy()), ["port"]);
+    }
+
+    #[test]
+    fn what_no_lab_can_make_is_found_too() {
+        let mut facts = healthy();
+        facts.links.entry(3).or_default().rx_ring = Some((256, 4_096));
+        let node = Hardware { driver: None, node: Some(0) };
+        facts.hardware.insert("ens5".into(), node);
+        facts.system.core_nodes.insert(1, 1);
+        assert_eq!(ids(&facts), ["ring_short", "numa"]);
+    }
+
+    #[test]
+    fn a_program_that_somebody_has_taken_off_is_missed() {
+        let mut facts = healthy();
+        facts.links.entry(3).or_default().xdp.clear();
+        assert_eq!(ids(&facts), ["xdp_missing"]);
+        facts.topology.links.clear();
+        assert_eq!(ids(&facts), ["port_gone"]);
+    }
+
+    #[test]
+    fn pins_that_cannot_be_read_accuse_nobody() {
+        let mut facts = healthy();
+        facts.pins.programs = None;
+        assert_eq!(ids(&facts), ["port"]);
     }
 }

@@ -178,11 +178,11 @@ fn begin(targets: Vec<Target>) -> Option<Probing> {
     }
 }
 
-/// What is announced by `next` and was not by `before`.
+/// What is announced by `next` and was not ours before. An address that is held again after a
+/// release is taken over from another gateway: every moment counts, and the other may still answer.
 pub(crate) fn new_targets(before: &Compiled, next: &Compiled) -> Vec<Target> {
-    let known: std::collections::BTreeSet<_> = apply::pairs(before).collect();
     apply::pairs(next)
-        .filter(|pair| !known.contains(pair))
+        .filter(|(addr, _)| before.tables.addresses.get(addr).is_none())
         .map(|(addr, port)| {
             let port = next.tables.port(port);
             Target { port: port.name.to_string(), mac: port.mac, addr }

@@ -28,23 +28,23 @@ pub fn judge(steering: &Steering, probe: &Probe) -> Verdict {
         }
         Some(Share::Ranges(_)) => Verdict::Host,
         None if steering.host.contains(&probe.dst) => Verdict::Host,
-        None if is_from_nat_backend(steering, probe) => Verdict::NatReply,
+        None if is_nat_reply(steering, probe) => Verdict::NatReply,
         None => Verdict::Other,
     }
+}
+
+fn is_nat_reply(steering: &Steering, probe: &Probe) -> bool {
+    let (proto, port) = match probe.what {
+        What::Tcp(port, ..) => (Proto::Tcp, port),
+        What::Udp(port, _) => (Proto::Udp, port),
+        What::Echo | What::WhoHas => return false,
+    };
+    steering.nat_backends.contains(&NatEnd { addr: probe.src, port, proto })
 }
 
 fn is_ours(steering: &Steering, addr: Addr, (proto, port): (Proto, L4Port)) -> bool {
     let Some(Share::Ranges(ranges)) = steering.addresses.get(&addr) else { return false };
     ranges.iter().any(|range| range.proto == proto && (range.first..=range.last).contains(&port))
-}
-
-fn is_from_nat_backend(steering: &Steering, probe: &Probe) -> bool {
-    let (port, proto) = match probe.what {
-        What::Tcp(port, ..) => (port, Proto::Tcp),
-        What::Udp(port, _) => (port, Proto::Udp),
-        What::WhoHas | What::Echo => return false,
-    };
-    steering.nat_backends.contains(&NatEnd { addr: probe.src, port, proto })
 }
 
 /// Whether a frame with this cause is given to our sockets.

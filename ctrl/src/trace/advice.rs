@@ -33,13 +33,12 @@ pub const fn advice(reason: DropReason) -> &'static str {
             "no connection has this source port (any more): `portreeve flows` shows those that are"
         }
         R::ReplyAmbiguous => {
-            "several services in mode nat use this port of this backend, and none of their connections is known: give each a port of its own, or wait for the client's next packet"
+            "give services in mode nat that share backends different backend ports"
         }
-        R::SourceDenied => "the service's `allow` and `deny` leave this client out",
-        R::HandoverFull => {
-            "a worker cannot keep up: raise worker.count, or see `portreeve status` for skew"
+        R::SourceDenied => "the service's `allow` and `deny` keep this client out",
+        R::HandoverFull | R::HandedOverTwice => {
+            "a worker cannot keep up, or tables are changing: `portreeve status` shows each worker"
         }
-        R::HandedOverTwice => "tables changed at this very moment: nothing needs to be done",
         R::FlowTableFull => "raise `flows` in [worker]",
         R::PortsExhausted => "add an address to snat.addresses or the service's snat_addresses",
         R::NoSnatAddress => {

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dataplane::addr::{Addr, Classes, L4Port, Mac, Proto};
+use dataplane::addr::{Addr, L4Port, Mac, Proto};
 use dataplane::flow::State;
 use dataplane::pipeline::rehearse::{
     FlowName, KnownFlow, Probe, Rehearsal, SOMEBODY, Verdict as Fate, What, flow_name,
 };
+use dataplane::tables::frontend::Mode;
 use dataplane::tables::{FrontendId, PortId, Tables};
 use dataplane::wire::tcp::Flags;
 use portreeve_bpf_abi::Verdict as Cause;
@@ -157,7 +158,7 @@ impl Prepared {
         if let (Some(_), [(probe, _)]) = (&open, &mut probes[..]) {
             probe.what = self.whats(open.as_ref())[0];
         }
-        let mut rehearsal = Rehearsal::new(&self.tables, Classes::ONE);
+        let mut rehearsal = Rehearsal::new(&self.tables);
         for (probe, cause) in &probes {
             if !walk.steering(probe, *cause) {
                 break;
@@ -184,15 +185,19 @@ impl Prepared {
         walk.finish()
     }
 
-    /// The backend's answer on a flow.
+    /// The backend's answer on a flow; in mode `dsr-l2` it does not come through us.
     fn reply(&self, flow: &KnownFlow) -> Option<(PortId, Probe)> {
         let (backend, port) = flow.backend_at;
+        let (dst, to_port) = match flow.mode {
+            Mode::Snat => (self.tables.snat.get(flow.snat)?.addr, flow.snat_port),
+            Mode::Nat => (flow.key.client, flow.key.client_port),
+            Mode::DsrL2 => return None,
+        };
         let in_port = self.tables.routing.route(backend)?.port?;
         let what = match flow.proto {
-            Proto::Tcp => What::Tcp(port, flow.snat_port, Flags(Flags::SYN | Flags::ACK)),
-            Proto::Udp => What::Udp(port, flow.snat_port),
+            Proto::Tcp => What::Tcp(port, to_port, Flags(Flags::SYN | Flags::ACK)),
+            Proto::Udp => What::Udp(port, to_port),
         };
-        let dst = self.tables.snat.get(flow.snat)?.addr;
         let to: Mac = self.tables.port(in_port).mac;
         Some((in_port, Probe { from: SOMEBODY, to, src: backend, dst, what, ttl: 64, len: 0 }))
     }

@@ -7,14 +7,18 @@ use dataplane::pipeline::plan::{Refusal, Translate};
 use dataplane::pipeline::rehearse::{
     Choice, Kind, KnownFlow, Probe, Verdict as Fate, What, choice,
 };
+use dataplane::tables::frontend::Mode;
 use dataplane::tables::route::HopRef;
-use dataplane::tables::{BackendState, FrontendId, Hop, SnatId};
+use dataplane::tables::{BackendState, FrontendId, Hop};
 use portreeve_bpf_abi::Verdict as Cause;
 
 use super::advice::advice;
 use super::prepare::Prepared;
 use super::{Step, Trace, Verdict};
 use crate::steering::judge::takes;
+
+/// What backends send, and do not send.
+mod replies;
 
 /// Puts decisions into words, one after the other.
 pub(super) struct Walk<'p> {
@@ -101,17 +105,13 @@ impl<'p> Walk<'p> {
         match kind {
             Ok(Kind::Service(id)) => self.service(id, live),
             Ok(Kind::Reply(snat)) => self.reply(snat, live),
+            Ok(Kind::NatReply(stateless)) => self.nat_reply(stateless, live),
+            Ok(Kind::Route) => {
+                self.say("service", "a backend's own: it is forwarded as by a router".into())
+            }
             Ok(Kind::UnknownPort) => {
                 let addr = self.asked.to.addr;
                 self.say("service", format!("{addr} is ours, but no service has this port"));
-            }
-            Ok(Kind::NatReply) => self.nat_reply(live),
-            Ok(Kind::Route) => {
-                let from = self.asked.from.addr;
-                self.say(
-                    "service",
-                    format!("{from} is a backend in mode nat, but this is no reply"),
-                );
             }
             Ok(Kind::Neighbour | Kind::Echo) | Err(_) => {}
         }
@@ -122,7 +122,7 @@ impl<'p> Walk<'p> {
         }
         match fate {
             Fate::Forward(translate, pieces) => self.forward(kind, translate, *pieces),
-            Fate::Route(hop) => self.goes(hop, hop.addr, None),
+            Fate::Route(next) => self.routed(next),
             Fate::Answer => {
                 let mac = self.asked.tables.port(self.asked.port).mac;
                 let says = match kind {
@@ -161,6 +161,7 @@ impl<'p> Walk<'p> {
             Some(flow) => {
                 self.say("flow", known(flow));
                 self.kept(id, flow, chosen);
+                self.unanswered(flow);
             }
             None => {
                 self.say("flow", self.none_known());
@@ -215,39 +216,11 @@ impl<'p> Walk<'p> {
         }
     }
 
-    fn reply(&mut self, snat: SnatId, live: Option<&KnownFlow>) {
-        let source = self.asked.tables.snat.get(snat).map(|source| source.addr);
-        let source = source.map_or_else(String::new, |addr| addr.to_string());
-        self.say("source", format!("{source} with this port is our end towards backends"));
-        match live {
-            Some(flow) => {
-                let name = self.asked.views.get(&flow.key.frontend);
-                self.trace.service = name.map(|(name, _)| name.to_string());
-                self.say("flow", known(flow));
-            }
-            None => self.say("flow", "the worker has no connection with this port".into()),
-        }
-    }
-
-    fn nat_reply(&mut self, live: Option<&KnownFlow>) {
-        let from = self.asked.from.addr;
-        self.say("service", format!("{from} is a backend in mode nat, and this is a reply"));
-        match live {
-            Some(flow) => {
-                let name = self.asked.views.get(&flow.key.frontend);
-                self.trace.service = name.map(|(name, _)| name.to_string());
-                self.say("flow", known(flow));
-            }
-            None => self.say(
-                "flow",
-                "no worker has this connection: the one service of this backend is taken, if there is \
-                 only one"
-                    .into(),
-            ),
-        }
-    }
-
     fn source(&mut self, flow: &KnownFlow, live: bool) {
+        if flow.mode != Mode::Snat {
+            return self
+                .say("source", format!("the client's own address stays ({})", flow.mode.name()));
+        }
         let Some(source) = self.asked.tables.snat.get(flow.snat) else { return };
         let port = if live { flow.snat_port } else { 0 };
         self.trace.source = Some(SocketAddr::new(source.addr.to_ip(), port));
@@ -262,20 +235,23 @@ impl<'p> Walk<'p> {
     }
 
     fn forward(&mut self, kind: Result<Kind, DropReason>, to: &Translate, pieces: Option<u16>) {
-        if matches!(kind, Ok(Kind::Reply(_) | Kind::NatReply)) {
+        if matches!(kind, Ok(Kind::Reply(_))) {
             let (src, dst) = (end(to.src), end(to.dst));
             self.say("rewrite", format!("to the client {dst}, from {src}, which it talks to"));
         }
-        self.goes(&to.next, to.dst.0, pieces);
+        self.trace.verdict = Verdict::Forwarded;
+        self.trace.mtu = self.mtu(to.dst.0);
+        self.hand_to(&to.next, to.dst.0);
+        if pieces.is_some() {
+            self.say("out", "in pieces: it is larger than that".into());
+        }
     }
 
-    /// The way out, towards `dest`.
-    fn goes(&mut self, next: &Hop, dest: Addr, pieces: Option<u16>) {
-        self.trace.verdict = Verdict::Forwarded;
+    /// The neighbour that a packet to `dest` is handed to.
+    fn hand_to(&mut self, next: &Hop, dest: Addr) {
         self.trace.next_hop = Some(next.addr.to_ip());
-        let mtu = self.mtu(dest);
         let port = self.asked.tables.port(next.port).name.to_string();
-        let way = if next.addr == dest { "itself" } else { "by a router" };
+        let way = if next.addr == dest { "itself" } else { "on the way" };
         match next.mac() {
             Some(mac) => self.say("next hop", format!("{} ({way}), MAC {mac}", next.addr)),
             None => {
@@ -290,11 +266,17 @@ impl<'p> Walk<'p> {
                 self.trace.verdict = Verdict::Waits;
             }
         }
+        let mtu = self.trace.mtu;
         let limit = mtu.map_or_else(String::new, |mtu| format!(", {mtu} bytes a packet at most"));
-        let cut = pieces.map_or("", |_| "; it is sent in pieces");
-        self.say("out", format!("through {port}{limit}{cut}"));
+        self.say("out", format!("through {port}{limit}"));
         self.trace.out_port = Some(port);
-        self.trace.mtu = mtu;
+    }
+
+    fn routed(&mut self, next: &Hop) {
+        let to = Addr::from(self.asked.to.addr);
+        self.trace.verdict = Verdict::Forwarded;
+        self.trace.mtu = self.mtu(to);
+        self.hand_to(next, to);
     }
 
     /// Largest packet towards `dest`.

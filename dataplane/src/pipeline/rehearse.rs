@@ -14,7 +14,7 @@ use super::limiter::Limiters;
 use super::parse::parse;
 use super::plan::{Plan, Refusal, Translate};
 use super::stage;
-use crate::addr::{Addr, Class, Classes, L4Port, Mac, Proto};
+use crate::addr::{Addr, Classes, L4Port, Mac, Proto};
 use crate::counters::Counters;
 use crate::drop_reason::DropReason;
 use crate::flow::ports::Range;
@@ -24,18 +24,20 @@ use crate::flow::{
 };
 use crate::tables::frontend::Mode;
 use crate::tables::{
-    BackendId, BackendState, Frontend, FrontendId, Hop, NatEnd, PortId, SnatId, Tables,
+    BackendId, BackendState, Frontend, FrontendId, Hop, NatEnd, PortId, SnatId, Stateless, Tables,
 };
 use crate::time::{Clock, Tick};
 
 /// A packet and what comes of it need one flow; a second has room beside it.
 const FLOWS: FlowTableConfig = FlowTableConfig { flows: 64, pairs: 8 };
 
+/// All flows are ours: which worker has a flow changes nothing but the port that it takes.
+const ALL: Share = Share { classes: Classes::ONE, own: Classes::ONE.of(0), handed: false };
+
 /// A flow table of its own beside the tables in force.
 #[derive(Debug)]
 pub struct Rehearsal<'t> {
     tables: &'t Tables,
-    classes: Classes,
     flows: FlowTable,
     counters: Counters,
     limiters: Limiters,
@@ -54,9 +56,9 @@ pub enum Kind {
     Service(FrontendId),
     /// From a backend to this source address.
     Reply(SnatId),
-    /// From a backend in mode `nat` to a client.
-    NatReply,
-    /// From a backend in mode `nat`, but no service's: it is routed.
+    /// From a backend in mode `nat`, with what it is when it belongs to no flow.
+    NatReply(Stateless),
+    /// From a backend in mode `nat`, to be forwarded as by a router.
     Route,
     /// To a port that is nothing to us.
     UnknownPort,
@@ -86,11 +88,11 @@ pub struct KnownFlow {
     pub key: ForwardKey,
     /// TCP or UDP.
     pub proto: Proto,
-    /// How its packets are forwarded; only one in mode `snat` has an address and a port of ours.
+    /// How its packets reach the backend.
     pub mode: Mode,
-    /// Our address towards the backend.
+    /// Our address towards the backend, in mode `snat`.
     pub snat: SnatId,
-    /// Our port towards the backend, host order.
+    /// Our port towards the backend, host order, in mode `snat`.
     pub snat_port: L4Port,
     /// The backend.
     pub backend: BackendId,
@@ -148,10 +150,10 @@ impl KnownFlow {
 impl<'t> Rehearsal<'t> {
     /// Nothing is known yet but the tables.
     #[must_use]
-    pub fn new(tables: &'t Tables, classes: Classes) -> Self {
+    pub fn new(tables: &'t Tables) -> Self {
         let now = Clock::start().now();
         let (flows, counters) = (FlowTable::new(FLOWS), Counters::new(0, 1));
-        Self { tables, classes, flows, counters, limiters: Limiters::new(now), ident: 0, now }
+        Self { tables, flows, counters, limiters: Limiters::new(now), ident: 0, now }
     }
 
     /// Takes over a flow of a worker.
@@ -159,14 +161,8 @@ impl<'t> Rehearsal<'t> {
     /// # Errors
     /// When there is no room, which only a caller with many flows meets.
     pub fn know(&mut self, flow: &KnownFlow) -> Result<(), DropReason> {
-        let hash = self.flows.prefetch_forward(&flow.key);
         if flow.mode != Mode::Snat {
-            let (addr, port) = flow.backend_at;
-            let end = NatEnd { addr, port, proto: flow.proto };
-            let (key, mode, backend) = (flow.key, flow.mode, flow.backend);
-            let new = NewDirect { key, mode, backend, end, opens: true };
-            let made = self.flows.insert_direct(&new, hash, self.now);
-            return made.map(drop).ok_or(DropReason::FlowTableFull);
+            return self.know_direct(flow);
         }
         let port = flow.snat_port;
         let (one, class) = (Classes::ONE, Classes::ONE.of(port));
@@ -179,7 +175,17 @@ impl<'t> Rehearsal<'t> {
             backend_port: flow.backend_at.1,
             proto: flow.proto,
         };
+        let hash = self.flows.prefetch_forward(&new.key);
         self.flows.insert(&new, hash, self.now).map(drop)
+    }
+
+    fn know_direct(&mut self, flow: &KnownFlow) -> Result<(), DropReason> {
+        let (addr, port) = flow.backend_at;
+        let end = NatEnd { addr, port, proto: flow.proto };
+        let (key, mode, backend) = (flow.key, flow.mode, flow.backend);
+        let new = NewDirect { key, mode, backend, end, opens: true };
+        let hash = self.flows.prefetch_forward(&new.key);
+        self.flows.insert_direct(&new, hash, self.now).map(drop).ok_or(DropReason::FlowTableFull)
     }
 
     /// The flow that packets of this name would find here.
@@ -208,7 +214,7 @@ impl<'t> Rehearsal<'t> {
             counters: &self.counters,
             port,
             now: self.now,
-            share: Share { classes: self.classes, own: Class::of_worker(0), handed: false },
+            share: ALL,
             limiters: &mut self.limiters,
             ident: &mut self.ident,
         };
@@ -241,8 +247,8 @@ fn name(subject: &Subject<'_>) -> Option<FlowName> {
         | Subject::Solicitation(..)
         | Subject::Echo(_)
         | Subject::Route(_)
-        | Subject::Elsewhere(_)
-        | Subject::UnknownPort(..) => None,
+        | Subject::UnknownPort(..)
+        | Subject::Elsewhere(_) => None,
     }
 }
 
@@ -253,10 +259,10 @@ impl Kind {
             Subject::Echo(_) => Self::Echo,
             Subject::Service(_, _, id, _) => Self::Service(id),
             Subject::Reply(_, _, id, _) => Self::Reply(id),
-            Subject::NatReply(..) => Self::NatReply,
+            Subject::NatReply(_, _, stateless) => Self::NatReply(stateless),
             Subject::Route(_) => Self::Route,
             Subject::UnknownPort(..) => Self::UnknownPort,
-            Subject::Elsewhere(_) => unreachable!("nobody asked whose it is"),
+            Subject::Elsewhere(_) => unreachable!("whose it is was asked, not which worker's"),
         }
     }
 }
@@ -267,7 +273,7 @@ impl Verdict {
             Plan::Translate(_, translate) | Plan::Clamp(_, translate, _) => {
                 Self::Forward(translate, None)
             }
-            Plan::Route(_, hop) => Self::Route(hop),
+            Plan::Route(_, next) => Self::Route(next),
             Plan::Fragment(_, translate, mtu) => Self::Forward(translate, Some(mtu)),
             Plan::AnswerArp(_) | Plan::AnswerSolicitation(..) | Plan::AnswerEcho(_) => Self::Answer,
             Plan::Refuse(_, reason, refusal) => Self::Refuse(reason, refusal),
