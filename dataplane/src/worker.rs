@@ -18,8 +18,10 @@ use crossbeam::channel::Receiver;
 use crate::counters::Counters;
 use crate::drop_reason::DropReason;
 use crate::flow::{FlowTable, FlowTableConfig};
-use crate::limits::SWEEP_STEP;
+use crate::fragment::{Fragments, Idents};
+use crate::limits::{FRAGMENTS_HELD_MAX, SWEEP_STEP};
 use crate::pipeline::context::{EXTRA_MAX, Share};
+use crate::pipeline::fragments::run_noted;
 use crate::pipeline::limiter::Limiters;
 use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
@@ -27,6 +29,7 @@ use crate::pipeline::{Ctx, Memory, run_burst};
 use crate::tables::publish::Reader;
 use crate::tables::{Hop, Tables};
 use crate::time::{Clock, Tick, spin};
+use crate::xsk::handover::Notes;
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Pool, Socket, Umem};
 use command::{Census, Command};
@@ -82,9 +85,10 @@ pub struct Worker<S> {
     waiting: Waiting,
     limiters: Limiters,
     extra: ArrayVec<(Frame, Hop), EXTRA_MAX>,
+    fragments: Fragments,
     /// Away only while it is run.
     burst: Option<Box<Burst>>,
-    ident: u16,
+    idents: Idents,
     clock: Clock,
     seen_epoch: u64,
     waiting_looked: Tick,
@@ -124,6 +128,9 @@ impl<S: Socket> Worker<S> {
             ways: Ways::new(&setup.lanes),
             lanes: setup.lanes,
             umem: setup.umem,
+            // Whatever comes in pieces, most frames stay free for the rest.
+            fragments: Fragments::new(FRAGMENTS_HELD_MAX.min(setup.pool.home() / 4)),
+            idents: Idents::new(setup.peers.own().worker(), setup.peers.classes().count()),
             pool: setup.pool,
             peers: setup.peers,
             tables: setup.tables,
@@ -136,7 +143,6 @@ impl<S: Socket> Worker<S> {
             limiters: Limiters::new(now),
             extra: ArrayVec::new(),
             burst: Some(Box::default()),
-            ident: 0,
             clock,
             seen_epoch: 0,
             waiting_looked: now,
@@ -174,7 +180,7 @@ impl<S: Socket> Worker<S> {
         if self.peers.lie_down() && !self.pool.expects() {
             self.counters.sleeps.add(1);
             let asleep = self.tables.sleep();
-            self.idle.wait(!self.waiting.is_empty());
+            self.idle.wait(!self.waiting.is_empty() || self.fragments.held() > 0);
             drop(asleep);
         }
         self.peers.get_up();
@@ -200,6 +206,7 @@ impl<S: Socket> Worker<S> {
         }
         self.peers.publish();
         self.retry_waiting(now);
+        self.expire_fragments(now);
         let unsent = self.flush();
         let peers = &self.peers;
         self.pool.publish(|worker| peers.ring(worker));
@@ -242,11 +249,17 @@ impl<S: Socket> Worker<S> {
     /// the same port. Returns whether there was one.
     fn serve_handed(&mut self, inlet: usize, now: Tick) -> bool {
         let Some(mut burst) = self.burst.take() else { return false };
-        let port = self.peers.take(inlet, &mut burst);
+        let mut notes = Notes::new();
+        let port = self.peers.take(inlet, &mut burst, &mut notes);
         if let Some(port) = port {
             // Every worker has a queue of every port.
             let lane = self.lanes.iter().position(|lane| lane.port == port).unwrap_or_default();
-            self.run_burst(lane, now, true, &mut burst);
+            if notes.is_empty() {
+                self.run_burst(lane, now, true, &mut burst);
+            } else {
+                let noted = (&mut *burst, &notes);
+                self.lend_as(lane, now, true, |ctx, memory, tx| run_noted(ctx, memory, noted, tx));
+            }
         }
         self.burst = Some(burst);
         port.is_some()
@@ -284,12 +297,13 @@ impl<S: Socket> Worker<S> {
             now,
             share: Share { classes: self.peers.classes(), own: self.peers.own(), handed },
             limiters: &mut self.limiters,
-            ident: &mut self.ident,
+            idents: &mut self.idents,
         };
         let mut memory = Memory {
             umem: &self.umem,
             pool: &mut self.pool,
             extra: &mut self.extra,
+            fragments: &mut self.fragments,
             peers: &mut self.peers,
         };
         let mut tx = Tx {
@@ -313,6 +327,14 @@ impl<S: Socket> Worker<S> {
         }
         self.waiting_looked = now;
         self.lend(0, now, |ctx, memory, tx| tx.release_waiting(ctx, memory));
+    }
+
+    /// Fragments whose first one did not come have waited in vain.
+    fn expire_fragments(&mut self, now: Tick) {
+        while let Some(frame) = self.fragments.expire(now) {
+            self.counters.dropped(DropReason::FragmentExpired);
+            self.pool.give(frame);
+        }
     }
 
     /// Has the kernel send what is queued. Returns whether something is left.
@@ -351,7 +373,7 @@ impl<S: Socket> Worker<S> {
         counters.flows.set(self.flows.len() as u64);
         counters.half_open.set(self.flows.half_open() as u64);
         counters.half_open_evicted.set(self.flows.evicted());
-        counters.waiting.set(self.waiting.received() as u64);
+        counters.waiting.set((self.waiting.received() + self.fragments.held()) as u64);
         counters.epoch.set(self.seen_epoch);
     }
 
@@ -382,7 +404,7 @@ impl<S: Socket> Worker<S> {
             total: self.pool.home(),
             pool: self.pool.len(),
             between: self.pool.returning() + self.peers.arriving(),
-            waiting: self.waiting.chunks(),
+            waiting: self.waiting.chunks() + self.fragments.chunks(),
             ..Census::default()
         };
         for lane in &self.lanes {

@@ -24,6 +24,10 @@ pub enum Subject<'a> {
     Reply(&'a Ip, &'a Transport, SnatId, &'a SnatAddress),
     /// To an address of ours, but to no port that is anything to us.
     UnknownPort(&'a Ip, &'a Transport),
+    /// An ICMP error to an address of ours: what it quotes says of which flow.
+    Error(&'a Ip),
+    /// A fragment to an address of ours: the first one of its datagram says of which flow.
+    Fragment(&'a Ip),
     /// Of a flow that another worker owns.
     Elsewhere(Class),
 }
@@ -40,17 +44,23 @@ pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
 /// Says whether a subject is another worker's: by the port that is the client's, or stands for it
 /// (our source ports are chosen in the class of the client's).
 #[inline]
-fn owned_by<'a>(share: &Share, subject: Subject<'a>) -> Result<Subject<'a>, DropReason> {
-    let port = match subject {
-        Subject::Service(_, transport, ..) => transport.src,
-        Subject::Reply(_, transport, ..) => transport.dst,
-        _ => return Ok(subject),
-    };
-    match share.elsewhere(port) {
+pub(super) fn owned_by<'a>(share: &Share, subject: Subject<'a>) -> Result<Subject<'a>, DropReason> {
+    match elsewhere(share, &subject) {
         None => Ok(subject),
         Some(_) if share.handed => Err(DropReason::HandedOverTwice),
         Some(owner) => Ok(Subject::Elsewhere(owner)),
     }
+}
+
+/// The owner of a subject when it is another worker.
+#[inline]
+pub(super) fn elsewhere(share: &Share, subject: &Subject<'_>) -> Option<Class> {
+    let port = match subject {
+        Subject::Service(_, transport, ..) => transport.src,
+        Subject::Reply(_, transport, ..) => transport.dst,
+        _ => return None,
+    };
+    share.elsewhere(port)
 }
 
 /// Says whose `packet`, received on `port`, is.
@@ -85,9 +95,23 @@ pub fn classify<'a>(
     match &ip.upper {
         Upper::Transport(transport) => transport_subject(tables, owned, ip, transport),
         Upper::Icmp { kind } => icmp_subject(owned, ip, *kind),
-        Upper::Fragment => Err(DropReason::Fragment),
+        Upper::Fragment => Ok(Subject::Fragment(ip)),
         _ => Err(DropReason::UnknownProtocol),
     }
+}
+
+/// Says whose a packet is whose ports do not stand in its own headers: in those of another fragment,
+/// or in what it quotes.
+///
+/// # Errors
+/// As [`classify`].
+pub(super) fn of_ports<'a>(
+    tables: &'a Tables,
+    ip: &'a Ip,
+    transport: &'a Transport,
+) -> Result<Subject<'a>, DropReason> {
+    let owned = tables.addresses.get(&ip.dst).ok_or(DropReason::NotOurs)?;
+    transport_subject(tables, owned, ip, transport)
 }
 
 #[inline]
@@ -121,7 +145,7 @@ fn icmp_subject<'a>(owned: &Owned, ip: &'a Ip, kind: u8) -> Result<Subject<'a>, 
         Family::V6 => (icmp::v6::ECHO_REQUEST, icmp::v6::is_error(kind)),
     };
     if error {
-        return Err(DropReason::IcmpError);
+        return Ok(Subject::Error(ip));
     }
     if owned.vip.is_some_and(|vip| vip.retired) {
         return Err(DropReason::Removed);

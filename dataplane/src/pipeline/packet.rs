@@ -80,7 +80,7 @@ pub enum Upper {
         /// Message type.
         kind: u8,
     },
-    /// A fragment of something.
+    /// A fragment of something: [`super::piece`] reads the rest.
     Fragment,
     /// Any other protocol.
     Other,

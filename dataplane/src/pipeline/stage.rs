@@ -1,12 +1,16 @@
 //! Service and flow state to a plan for this packet: the only step that changes flow state.
 //! Everything that can fail is checked before it does.
 
+/// Where an ICMP error about a flow goes.
+mod error;
 /// Where a packet goes next.
 mod hop;
 /// From a backend to the client of its flow.
 mod reply;
 /// From a client to the backend of its flow, or of a new one.
 mod service;
+
+pub(super) use error::error;
 
 use super::classify::Subject;
 use super::context::Ctx;
@@ -42,7 +46,9 @@ pub fn stage<'a>(
         Subject::Arp(arp) => *plan = Plan::AnswerArp(arp),
         Subject::Solicitation(ip, target) => *plan = Plan::AnswerSolicitation(ip, target),
         Subject::Echo(ip) => *plan = Plan::AnswerEcho(ip),
-        Subject::Elsewhere(_) => unreachable!("it was handed over"),
+        Subject::Elsewhere(_) | Subject::Error(_) | Subject::Fragment(_) => {
+            unreachable!("those go other ways")
+        }
     }
     permit(ctx, packet, plan)
 }

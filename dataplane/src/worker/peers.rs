@@ -6,8 +6,9 @@ use mio::Waker;
 
 use super::nap::Nap;
 use crate::addr::{Class, Classes};
+use crate::fragment::Note;
 use crate::tables::PortId;
-use crate::xsk::handover::{self, Inlet, Outlet};
+use crate::xsk::handover::{self, Inlet, Notes, Outlet};
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Umem};
 
@@ -114,6 +115,23 @@ impl Peers {
         }
     }
 
+    /// As [`Self::hand_over`], for a fragment, with what is known of its ports.
+    ///
+    /// # Errors
+    /// The frame itself, when there is no room on the way.
+    pub fn hand_over_noted(
+        &mut self,
+        class: Class,
+        frame: Frame,
+        port: PortId,
+        note: Note,
+    ) -> Result<(), Frame> {
+        match self.outlets.get_mut(class.worker()) {
+            Some(Some(outlet)) => outlet.hand_over_noted(frame, port.0, note.to_bits()),
+            _ => Err(frame),
+        }
+    }
+
     /// Shows the others what was handed over since the last call, and wakes those that sleep.
     #[inline]
     pub fn publish(&mut self) {
@@ -136,10 +154,11 @@ impl Peers {
         self.inlets.len()
     }
 
-    /// Takes packets that another worker handed over, all from one port, which is returned.
+    /// Takes packets that another worker handed over, all from one port, which is returned. Either
+    /// all of them have a note or none.
     #[inline]
-    pub fn take(&mut self, inlet: usize, burst: &mut Burst) -> Option<PortId> {
-        self.inlets[inlet].take(burst).map(PortId)
+    pub fn take(&mut self, inlet: usize, burst: &mut Burst, notes: &mut Notes) -> Option<PortId> {
+        self.inlets[inlet].take(burst, notes).map(PortId)
     }
 
     /// Chunks on their way to this worker.
