@@ -30,6 +30,8 @@ pub mod noise;
 pub mod serve;
 /// Maglev, compiling, publishing.
 pub mod control;
+/// Several workers at once.
+pub mod crew;
 /// Resident memory, allocations.
 pub mod footprint;
 
@@ -75,6 +77,7 @@ pub struct Options {
 /// # Errors
 /// When the worker cannot be set up, or a file not be written.
 pub fn run(options: &Options) -> Result<()> {
+    crew::look_at_cores();
     let core = dataplane::worker::last_cores(1).first().copied();
     if let Some(id) = core {
         core_affinity::set_for_current(core_affinity::CoreId { id });
@@ -119,6 +122,9 @@ fn rows(options: &Options, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let mut others = Vec::new();
     if wanted("maglev") || wanted("compile") {
         others.extend(control::rows(usize::from(options.rounds).min(11), progress)?);
+    }
+    if wanted("workers") {
+        others.extend(crew::rows(usize::from(options.rounds).min(11), progress)?);
     }
     if wanted("resident") || wanted("allocations") {
         others.extend(footprint::rows(progress)?);

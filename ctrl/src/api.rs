@@ -11,12 +11,15 @@ use axum::Router;
 use axum::extract::{Query as Parameters, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use dataplane::addr::Addr;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::api_types::{Address, VipOrder};
 use crate::desired::Gateway;
+use crate::run::orders::Order;
 use crate::run::queries::Query;
 
 /// Mode of the socket: its owner and group may ask.
@@ -83,8 +86,45 @@ fn admin(ask: Asker) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/services", get(services))
         .route("/v1/flows", get(flows))
+        .route("/v1/drain", post(drain))
+        .route("/v1/undrain", post(undrain))
+        .route("/v1/flows/count", get(count_flows))
+        .route("/v1/vip/hold", post(hold))
+        .route("/v1/vip/release", post(release))
         .route("/metrics", get(metrics))
         .with_state(ask)
+}
+
+async fn drain(State(ask): State<Asker>, Json(what): Json<Address>) -> Response {
+    order(ask, |reply| Order::Drain(what, reply)).await
+}
+
+async fn undrain(State(ask): State<Asker>, Json(what): Json<Address>) -> Response {
+    order(ask, |reply| Order::Undrain(what, reply)).await
+}
+
+async fn count_flows(State(ask): State<Asker>, Parameters(what): Parameters<Address>) -> Response {
+    order(ask, |reply| Order::CountFlows(what, reply)).await
+}
+
+async fn hold(State(ask): State<Asker>, Json(vip): Json<VipOrder>) -> Response {
+    order(ask, |reply| Order::Hold(vip.address.map(Addr::from), reply)).await
+}
+
+async fn release(State(ask): State<Asker>, Json(vip): Json<VipOrder>) -> Response {
+    order(ask, |reply| Order::Release(vip.address.map(Addr::from), reply)).await
+}
+
+/// What was refused is said in words.
+async fn order<T: Serialize>(
+    ask: Asker,
+    order: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Order,
+) -> Response {
+    match question(ask, |reply| Query::Order(order(reply))).await {
+        Some(Ok(answer)) => Json(answer).into_response(),
+        Some(Err(refusal)) => (StatusCode::CONFLICT, refusal).into_response(),
+        None => unavailable(),
+    }
 }
 
 async fn status(State(ask): State<Asker>) -> Response {

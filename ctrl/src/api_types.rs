@@ -2,6 +2,7 @@
 //! Numbers count from the start of the process unless a field says otherwise.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,96 @@ pub struct Status {
     pub drops: BTreeMap<String, u64>,
     /// What became of packets: forwarded, replied, refused, originated.
     pub verdicts: BTreeMap<String, u64>,
+    /// How health checks stand.
+    #[serde(default)]
+    pub health: HealthSummary,
+    /// What was drained by hand.
+    #[serde(default)]
+    pub drained: Vec<DrainedState>,
+    /// Addresses that are not announced.
+    #[serde(default)]
+    pub released: Vec<Apart>,
+}
+
+/// How health checks stand, over all services.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthSummary {
+    /// Checked backends of which not enough is known yet.
+    pub unknown: usize,
+    /// Checked backends that answer.
+    pub up: usize,
+    /// Checked backends that have failed.
+    pub down: usize,
+    /// Services that use all backends because all have failed.
+    pub panics: Vec<Panic>,
+    /// Times that a service began to.
+    pub panics_total: u64,
+}
+
+/// A service that uses all backends because all have failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Panic {
+    /// Its name.
+    pub service: String,
+    /// `ipv4` or `ipv6`: each stands for itself.
+    pub family: String,
+}
+
+/// A VIP or backend, as an operator names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The address.
+    pub address: IpAddr,
+    /// Only where services send to this port of a backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => SocketAddr::new(self.address, port).fmt(f),
+            None => self.address.fmt(f),
+        }
+    }
+}
+
+/// Something that gets no new flows because an operator said so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainedState {
+    /// `vip` or `backend`.
+    pub kind: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Only where services send to this port of a backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+}
+
+/// How many flows there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowsLeft {
+    /// Flows that are open.
+    pub flows: u64,
+}
+
+/// Which addresses shall be announced or not; all when none is named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VipOrder {
+    /// The address.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+}
+
+/// An address with what was said of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apart {
+    /// The address.
+    pub address: IpAddr,
+    /// `held`, `lingers` (no longer announced, still forwarded) or `released`.
+    pub hold: String,
 }
 
 /// Where the frames of the packet memory are. All parts together are `total`.
@@ -95,6 +186,9 @@ pub struct Port {
 pub struct Worker {
     /// The core that it is pinned to.
     pub core: Option<usize>,
+    /// Whether it makes no progress; the gateway announces nothing then.
+    #[serde(default)]
+    pub stalled: bool,
     /// Flows in its table now.
     pub flows: u64,
     /// Places of its table.
@@ -143,6 +237,15 @@ pub struct Service {
     pub announce: Vec<String>,
     /// Slots of the Maglev table.
     pub table_size: u32,
+    /// `held`, `lingers` (no longer announced, still forwarded) or `released`.
+    #[serde(default)]
+    pub hold: String,
+    /// Whether the VIP was drained by hand.
+    #[serde(default)]
+    pub drained: bool,
+    /// Whether all backends are used because all have failed.
+    #[serde(default)]
+    pub panic: bool,
     /// Where packets end up.
     pub backends: Vec<Backend>,
     /// Flows begun.
@@ -168,13 +271,31 @@ pub struct Backend {
     pub port: u16,
     /// Its weight in this service.
     pub weight: u16,
-    /// `active` or `draining`.
+    /// `active`, `draining` (weight 0), `drained` (by hand) or `failed` (its check).
     pub state: String,
     /// Its share of new flows.
     pub share_percent: f64,
     /// Flows to it now, where they are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flows: Option<u64>,
+    /// What its check says; `None` when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// What a check says of a backend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `unknown` (counts as up), `up` or `down`.
+    pub standing: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// Why the last probe that failed did.
+    pub last_error: Option<String>,
+    /// Probes made.
+    pub probes: u64,
+    /// Of those, failed ones.
+    pub failures: u64,
 }
 
 /// `GET /v1/flows?limit=N&service=NAME`
@@ -186,7 +307,10 @@ pub struct Flow {
     pub client: SocketAddr,
     /// What it talks to; `None` when that was removed.
     pub vip: Option<SocketAddr>,
-    /// Our address (`None` when it was removed) towards the backend.
+    /// How its packets are forwarded; `snat` for hairpin clients of services in other modes.
+    #[serde(default)]
+    pub mode: String,
+    /// Our address towards the backend; `None` when it was removed, or the mode takes none.
     pub snat: Option<SocketAddr>,
     /// The backend.
     pub backend: SocketAddr,

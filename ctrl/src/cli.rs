@@ -1,15 +1,20 @@
 //! The command line. Exit codes: 0 all is well, 1 problems were found or something failed, 2 the
-//! command line itself is wrong.
+//! command line itself is wrong, 3 `drain --wait` has waited in vain.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::api_types::{Address, VipOrder};
 use crate::commands;
 
 /// Exit code for problems and failures.
 pub const PROBLEMS: u8 = 1;
+/// Exit code of `drain --wait` when the limit is over and flows are left.
+pub const FLOWS_LEFT: u8 = 3;
 
 const LONG_ABOUT: &str = "\
 Portreeve balances TCP and UDP services in front of servers. It takes packets from network
@@ -36,7 +41,7 @@ A first day:
   portreeve diff gateway.toml new.toml  what would the change move?
 
 A running gateway reads its file again when it changes and on SIGHUP; a wrong file changes nothing.
-Exit codes: 0 fine, 1 problems, 2 wrong usage.";
+Exit codes: 0 fine, 1 problems, 2 wrong usage, 3 flows are left (drain --wait).";
 
 const RUN_LONG: &str = "\
 Forward packets as a configuration file says, until SIGTERM or SIGINT.
@@ -75,6 +80,39 @@ Ask a running gateway for connections: who talks to which backend through which 
   portreeve flows --service web
   portreeve flows --json --limit 1000 | jq '.[] | select(.idle_ms > 60000)'";
 
+const DRAIN_LONG: &str = "\
+Give a backend, or all services of a VIP, no new flows from now on; established ones stay. A backend
+is drained in every service that it is in; with a port, only in services that send to that port.
+`undrain` takes it back. It outlives a reload, and ends with the process: for longer than that,
+write weight = 0 into the configuration.
+
+--wait returns when no open flow is left (exit code 0) or when the limit is over (exit code 3), and
+says how many are left meanwhile. Connections that clients keep open have to be closed by them or
+by the backend.
+
+  portreeve drain 172.16.1.93 --wait 5m && systemctl restart shop
+  portreeve drain '[fd00:16::93]:8080'
+  portreeve drain 10.10.200.1";
+
+const UNDRAIN_LONG: &str = "\
+Give a drained backend or VIP new flows again, named as it was drained.
+
+  portreeve undrain 172.16.1.93";
+
+const VIP_LONG: &str = "\
+Say which addresses this gateway announces: by hand, or by a program such as keepalived that decides
+which gateway of several has them.
+
+`release` stops all answers to ARP and NDP for the address at once. Packets that still arrive are
+forwarded for gateway.linger, then the kernel gets them. `hold` announces the address again, by
+gratuitous ARP or an unsolicited advertisement too, also when it was announced all along. `all`
+means every address, those that a reload brings included.
+
+This outlives a reload and ends with the process; how it begins says gateway.vips_at_start.
+
+  portreeve vip release 10.10.200.1
+  portreeve vip hold all";
+
 const DETACH_LONG: &str = "\
 Take the steering program of a stopped gateway off its interfaces and remove its pins. From then on
 the kernel sees all packets again, those for the gateway's addresses too. Refused while a gateway
@@ -111,6 +149,15 @@ pub enum Command {
     /// Ask a running gateway for connections
     #[command(long_about = FLOWS_LONG)]
     Flows(FlowsArgs),
+    /// Give a backend or VIP no new flows, and wait until none is left
+    #[command(long_about = DRAIN_LONG)]
+    Drain(DrainArgs),
+    /// Give a drained backend or VIP new flows again
+    #[command(long_about = UNDRAIN_LONG)]
+    Undrain(UndrainArgs),
+    /// Announce an address, or leave it to another gateway
+    #[command(long_about = VIP_LONG)]
+    Vip(VipArgs),
     /// Take the steering program of a stopped gateway off its interfaces
     #[command(long_about = DETACH_LONG)]
     Detach(DetachArgs),
@@ -180,6 +227,59 @@ pub struct FlowsArgs {
     pub service: Option<String>,
 }
 
+/// Arguments of `drain`.
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// How to ask
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// A VIP, a backend, or a backend with a port
+    #[arg(value_name = "VIP|BACKEND", value_parser = address)]
+    pub what: Address,
+    /// Wait until no open flow is left, but not longer than this (500ms, 30s, 5m, 1h)
+    #[arg(long, value_name = "LIMIT", value_parser = duration)]
+    pub wait: Option<Duration>,
+}
+
+/// Arguments of `undrain`.
+#[derive(Debug, Args)]
+pub struct UndrainArgs {
+    /// How to ask
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// What was drained
+    #[arg(value_name = "VIP|BACKEND", value_parser = address)]
+    pub what: Address,
+}
+
+/// Arguments of `vip`.
+#[derive(Debug, Args)]
+pub struct VipArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: VipCommand,
+}
+
+/// What to do with an address.
+#[derive(Debug, Subcommand)]
+pub enum VipCommand {
+    /// Announce it
+    Hold(WhichVip),
+    /// Announce it no more
+    Release(WhichVip),
+}
+
+/// Arguments of `vip hold` and `vip release`.
+#[derive(Debug, Args)]
+pub struct WhichVip {
+    /// How to ask
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// The address, or `all`
+    #[arg(value_name = "ADDR", value_parser = one_or_all)]
+    pub address: VipOrder,
+}
+
 /// Arguments of `detach`.
 #[derive(Debug, Args)]
 pub struct DetachArgs {
@@ -208,8 +308,32 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(args) => commands::status::run(&args),
         Command::Services(args) => commands::services::run(&args),
         Command::Flows(args) => commands::flows::run(&args),
+        Command::Drain(args) => commands::drain::drain(&args),
+        Command::Undrain(args) => commands::drain::undrain(&args),
+        Command::Vip(args) => commands::vip::run(&args.command),
         Command::Detach(args) => commands::detach::run(&args),
     }
+}
+
+/// `172.16.1.93`, `172.16.1.93:80`, `fd00::93` or `[fd00::93]:80`.
+fn address(text: &str) -> Result<Address, String> {
+    let alone = text.parse().map(|address| Address { address, port: None });
+    let with_port = text.parse::<SocketAddr>();
+    let with_port = with_port.map(|at| Address { address: at.ip(), port: Some(at.port()) });
+    alone.or(with_port).map_err(|_| "write an address, or address:port ([address]:port)".into())
+}
+
+fn one_or_all(text: &str) -> Result<VipOrder, String> {
+    if text == "all" {
+        return Ok(VipOrder::default());
+    }
+    let address = text.parse().map_err(|_| "write an address, or all".to_owned())?;
+    Ok(VipOrder { address: Some(address) })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let ms = crate::source::toml::milliseconds(text);
+    ms.map(Duration::from_millis).ok_or_else(|| "write a whole number with ms, s, m or h".into())
 }
 
 #[cfg(test)]

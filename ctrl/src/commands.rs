@@ -12,6 +12,10 @@ pub mod status;
 pub mod services;
 /// `portreeve flows`
 pub mod flows;
+/// `portreeve drain` and `undrain`
+pub mod drain;
+/// `portreeve vip`
+pub mod vip;
 /// `portreeve detach`
 pub mod detach;
 /// Asks the admin API.

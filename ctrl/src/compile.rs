@@ -2,7 +2,9 @@
 //! did not change is the same `Arc` as last time.
 //!
 //! Two halves: `plan` finds every problem and touches nothing; `commit` gives out ids and cannot
-//! fail. So a refused configuration leaves no trace.
+//! fail. So a refused configuration leaves no trace. When only the backends of some services
+//! changed, or neighbours, a `change` is planned instead, and `amend` replaces what it touches in
+//! the last outcome.
 
 /// What `plan` hands to `commit`: everything by key, nothing by id.
 mod plan;
@@ -12,14 +14,24 @@ mod ports;
 mod routes;
 /// Addresses that Linux owns: we never answer for them.
 mod linux;
-/// How each backend is reached.
+/// What keeps packets from the backends of a service.
 mod reach;
 /// Source addresses towards backends.
 mod snat;
 /// Which backends a frontend has, and how large its table is.
 pub(crate) mod members;
+/// What a frontend does besides balancing.
+mod policy;
+/// Addresses that are answered for without a service.
+mod routers;
+/// Backends that a MAC must reach.
+mod dsr;
 /// Frontends and their members.
 mod services;
+/// Backends, whichever frontends they are in.
+mod backends;
+/// How often something is used.
+mod uses;
 /// Next hops: those that we need and those that the kernel knows.
 mod hops;
 /// What was removed while flows may refer to it.
@@ -32,8 +44,14 @@ mod owned;
 mod bury;
 /// From keys to ids to the parts of the tables.
 mod build;
+/// Backends in mode `nat`, and what their packets without a flow are.
+mod nat;
 /// The parts put together.
 mod commit;
+/// What differs when only backends of some services changed, or neighbours.
+mod change;
+/// The last outcome with what a change touches replaced.
+mod amend;
 /// Which service a frontend id belongs to, for people.
 mod view;
 /// Whether the host itself uses what we would take.
@@ -86,21 +104,22 @@ enum Strictness {
     Running,
 }
 
-/// The outcome of one compilation.
+/// The outcome of one compilation. Parts are shared with the outcome before: what did not change is
+/// the same `Arc`, and whoever has taken it over need not look at it again.
 #[derive(Debug, Clone, Default)]
 pub struct Compiled {
     /// What the workers look up.
     pub tables: Tables,
     /// What the steering program shall send to us.
-    pub steering: Steering,
+    pub steering: Arc<Steering>,
     /// Services with the ids of their frontends and backends, in the order of the source.
-    pub services: Vec<ServiceView>,
+    pub services: Arc<[Arc<ServiceView>]>,
     /// Neighbours that the kernel shall keep fresh for us.
-    pub wanted_neighbours: Vec<WantedNeighbour>,
-    /// Solicited-node groups to join, by port (RFC 4291 section 2.7.1).
-    pub groups: Vec<(PortId, Ipv6Addr)>,
+    pub wanted_neighbours: Arc<[WantedNeighbour]>,
+    /// Solicited-node groups to join, by interface (RFC 4291 section 2.7.1).
+    pub groups: Arc<[(u32, Ipv6Addr)]>,
     /// Owned addresses with the ports on which ARP and NDP are answered for them.
-    pub announce: Vec<(Addr, PortMask)>,
+    pub announce: Arc<[(Addr, PortMask)]>,
     /// When to compile again even if nothing changed: something removed has had its time.
     pub next_deadline: Option<Duration>,
     /// What the operator should know.
@@ -159,6 +178,12 @@ impl Compiler {
         topology: &Topology,
         now: Duration,
     ) -> Result<Compiled, Vec<Problem>> {
+        if let Some(last) = self.memo.last.take() {
+            match change::plan(self, &last, strictness, (desired, topology), now) {
+                Some(change) => return Ok(self.amend(last, change, now)),
+                None => self.memo.last = Some(last),
+            }
+        }
         let lookup = self.memo.routes(&self.ports, desired, topology);
         match plan::plan(self, strictness, desired, topology, &lookup) {
             Ok(plan) => Ok(self.commit(desired, topology, plan, now)),
@@ -173,11 +198,13 @@ impl Compiler {
     pub fn forget(&mut self) {
         for key in self.graves.frontends.take_all() {
             self.frontends.release(&key);
+            self.memo.members.remove(&key);
         }
         for key in self.graves.backends.take_all() {
             self.backends.release(&key);
         }
         self.graves.left.take_all();
+        self.memo.last = None;
     }
 
     /// Names of the ports in the order of their ids; empty before the first compilation.

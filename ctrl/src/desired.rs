@@ -1,17 +1,28 @@
 //! What the operator wants, as pure data: the same whether it came from a TOML file or from a
 //! Kubernetes API. Pieces that a message can point at carry the place where they were written.
 
+/// Health checks of a service.
+pub mod health;
+/// Addresses that are apart from the rule for a while.
+pub mod apart;
+
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::ops::{Deref, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataplane::addr::{L4Port, Proto};
 use dataplane::tables::Timeouts;
 use dataplane::tables::flow_hash::HashSeeds;
 use dataplane::tables::frontend::Mode;
+use ipnet::IpNet;
 
 use crate::problem::Place;
+use apart::Apart;
+use health::HealthCheck;
 
 /// A value with the place where it was written. Two are equal when their values are: moving a
 /// line in a file changes nothing.
@@ -67,8 +78,26 @@ pub struct Desired {
     pub timeouts: Timeouts,
     /// Network interfaces to drive, in the order in which they get their numbers.
     pub ports: Vec<PortSettings>,
+    /// Addresses that are answered for without a service.
+    pub routers: Vec<RouterSettings>,
     /// Services. Shared, so that a source that kept one unchanged can say so by pointer.
     pub services: Vec<Arc<Service>>,
+    /// Addresses that are apart from the rule now. No source says this: the overlay adds it.
+    pub apart: Arc<Apart>,
+}
+
+impl Desired {
+    /// Takes services that `held` has too from there, so that one sees by pointer that they are the
+    /// same.
+    pub fn keep_services(&mut self, held: &Self) {
+        let held = held.services.iter().map(|service| (&service.name.value, service));
+        let held: HashMap<_, _> = held.collect();
+        for service in &mut self.services {
+            if let Some(same) = held.get(&service.name.value).filter(|held| **held == service) {
+                *service = Arc::clone(same);
+            }
+        }
+    }
 }
 
 /// Settings of the process.
@@ -84,6 +113,10 @@ pub struct Gateway {
     pub log: LogFormat,
     /// Directory on a bpffs where the steering program is pinned.
     pub pin_dir: PathBuf,
+    /// Whether VIPs are announced from the start on.
+    pub vips_at_start: VipsAtStart,
+    /// How long a released address is still forwarded.
+    pub linger: Duration,
 }
 
 impl Default for Gateway {
@@ -94,8 +127,20 @@ impl Default for Gateway {
             metrics: None,
             log: LogFormat::default(),
             pin_dir: "/sys/fs/bpf/portreeve".into(),
+            vips_at_start: VipsAtStart::default(),
+            linger: Duration::from_secs(10),
         }
     }
+}
+
+/// Whether VIPs are announced from the start on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VipsAtStart {
+    /// They are.
+    #[default]
+    Held,
+    /// Not before somebody says so: another program decides which gateway has them.
+    Released,
 }
 
 /// How logs are written.
@@ -239,6 +284,54 @@ pub struct Service {
     pub backends: Vec<BackendSettings>,
     /// Table size; `None` for the default.
     pub table_size: Option<Located<TableSize>>,
+    /// How its backends are checked; `None` when they are not.
+    pub health: Option<Arc<HealthCheck>>,
+    /// What it does besides balancing.
+    pub policy: PolicySettings,
+}
+
+/// What a service does besides balancing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicySettings {
+    /// What keeps a client's flows together.
+    pub affinity: Affinity,
+    /// Clients that are served; empty for all that are not denied.
+    pub allow: Vec<Located<IpNet>>,
+    /// Clients that are not served. Of two prefixes that cover a client, the longer counts.
+    pub deny: Vec<Located<IpNet>>,
+    /// Clients that are served in mode `snat`, besides those that must be.
+    pub hairpin: Vec<Located<IpNet>>,
+    /// The largest TCP segment that either end may announce, in bytes.
+    pub mss: Option<Located<NonZeroU16>>,
+    /// In mode `nat`: whether a reply without a flow is translated (the default) or routed.
+    pub stateless_replies: Option<Located<bool>>,
+}
+
+impl PolicySettings {
+    /// Whether a reply without a flow is translated.
+    #[must_use]
+    pub fn stateless_replies(&self) -> bool {
+        self.stateless_replies.as_ref().is_none_or(|on| on.value)
+    }
+}
+
+/// What keeps the flows of a client together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Affinity {
+    /// Each flow goes where Maglev says.
+    #[default]
+    None,
+    /// All flows of a client address go to one backend.
+    Client,
+}
+
+/// An address that we answer for without a service: the next hop of backends in mode `nat`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouterSettings {
+    /// The address.
+    pub address: Located<IpAddr>,
+    /// Where ARP and NDP are answered for it.
+    pub announce: Announce,
 }
 
 /// On which ports ARP and NDP are answered.

@@ -3,6 +3,8 @@
 
 /// How much of a frontend's flows moves.
 mod shift;
+/// Mode of a service, and what it does besides balancing.
+mod policy;
 /// One service before and after.
 mod service;
 /// Settings of the gateway.

@@ -10,6 +10,10 @@ pub mod desired;
 pub mod source;
 /// What can be wrong with a `Desired` on any host.
 pub mod validate;
+/// Whether backends answer.
+pub mod health;
+/// From what the source wants to what holds now: drains, failed backends, released addresses.
+pub mod overlay;
 /// What the kernel knows of links, addresses, routes and neighbours.
 pub mod topology;
 /// The kernel's links, addresses, routes and neighbours, kept current.

@@ -1,13 +1,15 @@
 //! Everything that is counted, in the text that Prometheus reads. Counters live with the workers;
 //! a scrape copies them into a registry of its own.
 
+use std::net::SocketAddr;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::api_types::{Service, Status};
+use crate::api_types::{Backend, HealthSummary, Service, Status};
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -19,6 +21,7 @@ pub fn render(status: &Status, services: &[Service]) -> String {
     ports(&mut registry, status);
     workers(&mut registry, status);
     frontends(&mut registry, services);
+    health(&mut registry, status, services);
     let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = encode(&mut text, &registry);
@@ -80,6 +83,8 @@ fn workers(registry: &mut Registry, status: &Status) {
     gauges(registry, ("flows_max", "Places of the flow table"), of(|w| w.flows_max));
     gauges(registry, ("half_open", "TCP flows in their handshake"), of(|w| w.half_open));
     gauges(registry, ("waiting", "Frames that wait for a next hop"), of(|w| w.waiting));
+    let stalled = ("worker_stalled", "Whether a worker makes no progress");
+    gauges(registry, stalled, of(|w| u64::from(w.stalled)));
     let evicted = ("half_open_evicted", "Half-open flows that gave way to newer ones");
     counters(registry, evicted, of(|w| w.half_open_evicted));
     let limited = ("answers_limited", "Answers of our own left out for their rate");
@@ -103,15 +108,7 @@ fn handed_out(registry: &mut Registry, status: &Status) {
 
 fn frontends(registry: &mut Registry, services: &[Service]) {
     let of = |value: fn(&Service) -> u64| {
-        services.iter().map(move |service| {
-            let labels = vec![
-                ("service", service.name.clone()),
-                ("vip", service.vip.to_string()),
-                ("port", service.port.to_string()),
-                ("protocol", service.protocol.clone()),
-            ];
-            (labels, value(service))
-        })
+        services.iter().map(move |service| (labels(service), value(service)))
     };
     counters(registry, ("service_flows", "Flows begun"), of(|s| s.flows_total));
     counters(registry, ("service_packets_in", "Packets from clients"), of(|s| s.packets_in));
@@ -120,4 +117,43 @@ fn frontends(registry: &mut Registry, services: &[Service]) {
     counters(registry, ("service_bytes_out", "Bytes to clients (IP)"), of(|s| s.bytes_out));
     let none = ("service_no_backend", "Packets that found no backend");
     counters(registry, none, of(|s| s.no_backend));
+}
+
+fn health(registry: &mut Registry, status: &Status, services: &[Service]) {
+    let HealthSummary { unknown, up, down, .. } = status.health;
+    let counts = [("unknown", unknown), ("up", up), ("down", down)];
+    let counts = counts.map(|(name, n)| (vec![("standing", name.to_owned())], n as u64));
+    gauges(registry, ("checked_backends", "Checked backends, by what their check says"), counts);
+    let panics = ("panics", "Times that a service lost all backends, so that all were used");
+    counters(registry, panics, [(vec![], status.health.panics_total)]);
+    let frontends = services.iter().map(|service| (labels(service), u64::from(service.panic)));
+    gauges(registry, ("service_panic", "Whether all backends are used for all fail"), frontends);
+    let checked = services.iter().flat_map(|service| {
+        service.backends.iter().filter_map(move |backend| {
+            let health = backend.health.as_ref()?;
+            Some((labels_of_backend(service, backend), u64::from(health.standing != "down")))
+        })
+    });
+    let help = "Whether a checked backend has not failed (unknown counts as up)";
+    gauges(registry, ("backend_up", help), checked);
+    let released = status.released.len() as u64;
+    gauges(registry, ("addresses_released", "Addresses not announced"), [(vec![], released)]);
+    let drained = status.drained.len() as u64;
+    gauges(registry, ("drained", "VIPs and backends drained by hand"), [(vec![], drained)]);
+}
+
+fn labels(service: &Service) -> Labels {
+    vec![
+        ("service", service.name.clone()),
+        ("vip", service.vip.to_string()),
+        ("port", service.port.to_string()),
+        ("protocol", service.protocol.clone()),
+    ]
+}
+
+fn labels_of_backend(service: &Service, backend: &Backend) -> Labels {
+    let at = SocketAddr::new(backend.address, backend.port);
+    let mut labels = labels(service);
+    labels.push(("backend", at.to_string()));
+    labels
 }

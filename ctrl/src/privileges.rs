@@ -20,6 +20,8 @@ pub enum Role {
     Control,
     /// Moves packets through sockets that it was handed.
     Worker,
+    /// Probes backends; its raw sockets are open before it drops anything.
+    Prober,
 }
 
 impl Role {
@@ -29,7 +31,7 @@ impl Role {
                 Capability::CAP_NET_ADMIN, // neighbour entries, device settings, busy polling
                 Capability::CAP_NET_RAW,   // AF_XDP sockets
             ]),
-            Self::Worker => CapsHashSet::new(),
+            Self::Worker | Self::Prober => CapsHashSet::new(),
         }
     }
 }

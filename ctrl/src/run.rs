@@ -14,10 +14,19 @@ pub mod announce;
 pub mod hops;
 /// A new version of the configuration file.
 pub mod reload;
+/// Workers that make no progress.
+mod stall;
 /// Questions of the admin API.
 pub mod queries;
+/// Orders of the admin API.
+pub mod orders;
+/// What was said and found out at run time.
+pub mod standing;
+/// The backends of a service, for people.
+mod backends;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -140,15 +149,19 @@ pub struct Gateway {
     began: Instant,
     start_ms: u64,
     desired: Desired,
+    /// Laid over `desired` before it is compiled.
+    standing: standing::Standing,
     compiler: Compiler,
     compiled: Compiled,
     /// What the steering maps hold; `None` while that is not known.
-    steered: Option<Steering>,
+    steered: Option<Arc<Steering>>,
+    in_step: apply::InStep,
     /// What was last said about a host that changed.
     host_troubles: String,
     /// Shares of backends in the tables that somebody asked for.
     shares: queries::Shares,
     engine: Engine,
+    stalls: stall::Stalls,
     steer: Steer,
     netlink: Netlink,
     groups: SolicitedNodeGroups,
@@ -169,8 +182,10 @@ impl Gateway {
     ) -> Result<Self> {
         let netlink = Netlink::connect().await.context("connect to the kernel's netlink")?;
         let mut compiler = Compiler::new();
+        let mut standing = standing::Standing::start(&desired)?;
+        let effective = standing.lay_over(&desired, began.elapsed());
         let compiled = compiler
-            .compile(&desired, netlink.topology(), began.elapsed())
+            .compile(&effective, netlink.topology(), began.elapsed())
             .map_err(|problems| refused(&problems, Some(&text)))?;
         refuse_conflicts(&desired, &compiled)
             .map_err(|problems| refused(&problems, Some(&text)))?;
@@ -186,12 +201,15 @@ impl Gateway {
             config: options.config.clone(),
             began,
             start_ms: 0,
+            standing,
             compiler,
             compiled: Compiled::default(),
             steered: None,
+            in_step: apply::InStep::default(),
             host_troubles: String::new(),
             shares: queries::Shares::default(),
             engine,
+            stalls: stall::Stalls::default(),
             steer,
             netlink,
             groups: SolicitedNodeGroups::default(),
@@ -221,16 +239,21 @@ impl Gateway {
     /// The loop. Every arm is one event; nothing else changes anything.
     async fn serve(&mut self, mut outside: Outside) -> Result<()> {
         let mut refresh = tokio::time::interval(hops::REFRESH);
+        let mut look = tokio::time::interval(stall::LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let recompile = self.next_deadline();
             let sources = Sources {
                 netlink: &mut self.netlink,
                 outside: &mut outside,
                 refresh: &mut refresh,
+                look: &mut look,
                 queries: &mut self.queries,
                 ended: self.engine.ended(),
                 hops: &self.hops,
                 announcements: &self.announcements,
-                recompile: self.compiled.next_deadline,
+                recompile,
+                health: self.standing.book(),
                 began: self.began,
             };
             match sources.next().await? {
@@ -239,8 +262,9 @@ impl Gateway {
                 Event::HopsAsked => self.resolve_hops().await,
                 Event::RefreshHops => self.refresh_hops().await,
                 Event::AnnounceDue => self.announce_due(),
-                Event::RemovalDue => self.recompile().await,
-                Event::Query(query) => self.answer(query),
+                Event::LookAtWorkers => self.look_at_workers().await,
+                Event::RemovalDue | Event::HealthChanged => self.recompile().await,
+                Event::Query(query) => self.answer(query).await,
                 Event::WorkerEnded => bail!("a worker has ended; its last words stand above"),
                 Event::Terminate => break,
             }
@@ -264,6 +288,12 @@ impl Gateway {
         if let Err(error) = self.notifier.tell(state, &format!("{services} services")) {
             tracing::warn!("{error:#}");
         }
+    }
+
+    /// When to compile again even if nothing happens.
+    fn next_deadline(&self) -> Option<Duration> {
+        let ours = self.standing.next_deadline(self.uptime());
+        ours.into_iter().chain(self.compiled.next_deadline).min()
     }
 
     /// Time since the start, as the compiler counts it.

@@ -94,7 +94,7 @@ impl Steer {
             let _ = detach::remove(pin_dir);
         }
         let adopt::Adopted { maps, ports, start } = adopted?;
-        let entries = maps.addresses.len() + maps.ranges.len();
+        let entries = maps.addresses.len() + maps.ranges.len() + maps.nat_backends.len();
         let report = Report { start, ports, entries, took: began.elapsed() };
         Ok(Self { maps, pin_dir: pin_dir.into(), report, lock })
     }
@@ -138,8 +138,10 @@ impl Steer {
     /// When a map is full, or the kernel refuses; entries written until then stay.
     pub fn add(&mut self, steering: &Steering) -> Result<usize, SteerError> {
         let wanted = Entries::from(steering);
-        // Ranges first: a shared address without them passes.
-        Ok(self.maps.ranges.add(&wanted.ranges)? + self.maps.addresses.add(&wanted.addresses)?)
+        // Addresses last: a shared one without its ranges passes, and so does a backend.
+        let ranges = self.maps.ranges.add(&wanted.ranges)?;
+        let backends = self.maps.nat_backends.add(&wanted.nat_backends)?;
+        Ok(ranges + backends + self.maps.addresses.add(&wanted.addresses)?)
     }
 
     /// Stops steering what `steering` does not say, also what an earlier process left. Call it
@@ -150,7 +152,8 @@ impl Steer {
     pub fn retain_only(&mut self, steering: &Steering) -> Result<usize, SteerError> {
         let wanted = Entries::from(steering);
         let addresses = self.maps.addresses.retain_only(&wanted.addresses)?;
-        Ok(addresses + self.maps.ranges.retain_only(&wanted.ranges)?)
+        let backends = self.maps.nat_backends.retain_only(&wanted.nat_backends)?;
+        Ok(addresses + backends + self.maps.ranges.retain_only(&wanted.ranges)?)
     }
 
     /// The counters of the program since its maps were made, by name, summed over the CPUs.

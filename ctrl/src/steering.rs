@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dataplane::addr::{Addr, L4Port, Proto};
+use dataplane::tables::NatEnd;
 
 /// A port range of one protocol, host order, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,8 @@ pub enum Share {
 pub struct Steering {
     /// Addresses that we own, wholly or in part.
     pub addresses: BTreeMap<Addr, Share>,
+    /// Backends in mode `nat`: what they send from these ports is ours.
+    pub nat_backends: BTreeSet<NatEnd>,
     /// Addresses of the host itself: what is not ours by port passes to the kernel first.
     pub host: BTreeSet<Addr>,
 }

@@ -5,6 +5,10 @@
 mod address;
 /// Ports and ranges.
 mod gateway;
+/// What a mode asks of its service.
+mod modes;
+/// Router addresses.
+mod router;
 /// One service.
 mod service;
 /// Services against each other.
@@ -21,9 +25,12 @@ pub fn validate(desired: &Desired) -> Vec<Problem> {
     gateway::sources(desired, &mut problems);
     for service in &desired.services {
         service::check(service, desired, &mut problems);
+        modes::check(service, &mut problems);
     }
     between::names(desired, &mut problems);
     between::frontends(desired, &mut problems);
     between::vips_as_backends(desired, &mut problems);
+    modes::shared_backends(desired, &mut problems);
+    router::check(desired, &mut problems);
     problems
 }

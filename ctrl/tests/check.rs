@@ -89,7 +89,9 @@ fn the_full_example_has_every_key_that_is_known() {
     let code = code.join("\n");
     let written = |key: &str| {
         let at_line = code.lines().any(|line| line.trim_start().starts_with(&format!("{key} = ")));
-        at_line || code.contains(&format!("{{ {key} = ")) || code.contains(&format!(", {key} = "))
+        let as_section = code.contains(&format!(".{key}]"));
+        let in_table = [format!("{{ {key} = "), format!(", {key} = ")];
+        at_line || as_section || in_table.iter().any(|written| code.contains(written))
     };
     for (section, known) in keys::ALL {
         for key in *known {

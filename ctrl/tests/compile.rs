@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// Modes, policies, router addresses.
+#[path = "compile/modes.rs"]
+mod modes;
 /// What is wrong on this host, and that it leaves no trace.
 #[path = "compile/problems.rs"]
 mod problems;
@@ -152,6 +155,16 @@ fn what_did_not_change_is_the_same_arc() {
 }
 
 #[test]
+fn services_that_are_kept_are_the_same_arc_wherever_their_lines_stand() {
+    let held = desired(DEMO);
+    let mut next = desired(&format!("# moved\n{}", DEMO.replace("10.10.200.3", "10.10.200.4")));
+    next.services.rotate_left(1);
+    next.keep_services(&held);
+    let kept = |at: usize| held.services.iter().position(|s| Arc::ptr_eq(s, &next.services[at]));
+    assert_eq!([kept(0), kept(1), kept(2)], [Some(1), None, Some(0)]);
+}
+
+#[test]
 fn moving_lines_and_renaming_services_changes_no_frontend() {
     let mut bench = Bench::new();
     let before = bench.compile(DEMO);
@@ -233,7 +246,7 @@ fn ipv6_vips_join_their_solicited_node_group_where_they_are_announced() {
         .replacen("vip = \"10.10.200.1\"", "vip = \"fd00:200::1:2345\"\nannounce = [\"ens5\"]", 1)
         .replacen("\"172.16.1.93\", \"172.16.2.115\"", "\"fd00:16::93\"", 1);
     let compiled = Bench::new().compile(&text);
-    assert_eq!(compiled.groups, [(PortId(0), "ff02::1:ff01:2345".parse().unwrap())]);
+    assert_eq!(*compiled.groups, [(3, "ff02::1:ff01:2345".parse().unwrap())]);
 }
 
 #[test]

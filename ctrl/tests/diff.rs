@@ -132,3 +132,28 @@ fn the_text_is_what_an_operator_reads() {
     assert!(text.contains("% of new flows would reach another backend"), "{text}");
     assert!(text.contains("% of established flows end with their backend"), "{text}");
 }
+
+#[test]
+fn a_change_of_mode_says_whose_flows_end() {
+    let nat = BASE.replacen("ports = ", "mode = \"nat\"\nports = ", 1);
+    let there = diff(&desired(BASE), &desired(&nat));
+    assert_eq!(there.changed[0].changes, ["~ mode snat -> nat"]);
+    let back = diff(&desired(&nat), &desired(BASE));
+    assert_eq!(back.changed[0].changes, ["~ mode nat -> snat (its established flows end)"]);
+}
+
+#[test]
+fn policies_and_router_addresses_have_a_line_each() {
+    let policy = "allow = [\"10.0.0.0/8\"]\ndeny = [\"10.1.0.0/16\"]\naffinity = \"client\"\n\
+                  mss = 1300\nports = ";
+    let diff = change("ports = ", policy);
+    let want = [
+        "~ affinity none -> client (clients choose their backends anew)",
+        "+ allow 10.0.0.0/8",
+        "+ deny 10.1.0.0/16",
+        "~ mss as announced -> 1300",
+    ];
+    assert_eq!(diff.changed[0].changes, want);
+    let diff = change("[[service]]", "[[router]]\naddress = \"172.16.1.254\"\n[[service]]");
+    assert_eq!(diff.settings, ["router address 172.16.1.254 is added"]);
+}

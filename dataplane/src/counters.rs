@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crossbeam::utils::CachePadded;
+
 use crate::addr::Class;
 use crate::drop_reason::DropReason;
 use crate::limits::{HOPS_MAX, PORTS_MAX};
@@ -71,7 +73,8 @@ pub struct Counters {
     ports: [PortCounters; PORTS_MAX],
     frontends: Box<[FrontendCounters]>,
     hops: Box<[Counter]>,
-    handed_to: Box<[Counter]>,
+    /// Apart from what another thread writes: these are few and small.
+    handed_to: Box<[CachePadded<Counter>]>,
     /// Packets that other workers handed over to this one.
     pub handed_in: Counter,
     /// Packets handed on between client and backend.
@@ -115,7 +118,7 @@ impl Counters {
             ports: std::array::from_fn(|_| PortCounters::default()),
             frontends: (0..frontends).map(|_| FrontendCounters::default()).collect(),
             hops: (0..HOPS_MAX).map(|_| Counter::default()).collect(),
-            handed_to: (0..workers).map(|_| Counter::default()).collect(),
+            handed_to: (0..workers).map(|_| CachePadded::default()).collect(),
             handed_in: Counter::default(),
             forwarded: Counter::default(),
             replied: Counter::default(),
@@ -157,7 +160,7 @@ impl Counters {
 
     /// Packets handed over to each worker, by its number.
     pub fn handed_out(&self) -> impl Iterator<Item = u64> + '_ {
-        self.handed_to.iter().map(Counter::get)
+        self.handed_to.iter().map(|counter| counter.get())
     }
 
     /// A packet ended here.

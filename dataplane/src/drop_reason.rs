@@ -73,6 +73,11 @@ drop_reasons! {
     NoFlow = "no_flow",
     /// A reply to one of our SNAT addresses that belongs to no flow.
     ReplyUnknown = "reply_unknown",
+    /// A backend's packet in mode `nat` that belongs to no flow and could be a reply of several
+    /// services; the client's next packet says which.
+    ReplyAmbiguous = "reply_ambiguous",
+    /// The client's address is not allowed by the service (`allow`, `deny`).
+    SourceDenied = "source_denied",
     /// The flow table is full of established flows: raise `flows`.
     FlowTableFull = "flow_table_full",
     /// No SNAT port is free towards this backend: add a SNAT address.

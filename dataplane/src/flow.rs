@@ -25,6 +25,6 @@ pub mod state;
 
 pub use config::FlowTableConfig;
 pub use entry::{Flow, FlowRef};
-pub use key::{FlowHash, ForwardKey, NewFlow, ReverseKey};
+pub use key::{FlowHash, ForwardKey, NatKey, NewDirect, NewFlow, ReverseKey};
 pub use state::State;
 pub use table::FlowTable;

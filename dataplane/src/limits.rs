@@ -37,6 +37,8 @@ pub const FRAGMENT_KNOWN_MS: u32 = 2_000;
 pub const FRAGMENTS_HELD_MAX: usize = 256;
 /// Time a fragment waits for the first one of its datagram, in milliseconds.
 pub const FRAGMENT_HELD_MS: u32 = 1_000;
+/// The same for one that is not addressed to us, in milliseconds: it goes on alone then.
+pub const FRAGMENT_PASSING_MS: u32 = 10;
 /// Gaps that the fragments of one datagram may leave between them as they come in.
 pub const FRAGMENT_GAPS: usize = 16;
 /// Flow entries that the expiry sweep looks at after each burst.

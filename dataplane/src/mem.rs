@@ -37,6 +37,18 @@ pub(crate) fn prefetch_line(place: *const u8) {
     let _ = place;
 }
 
+/// Asks for the cache line at `place`, to be read and written: whoever has it gives it up at once.
+#[inline]
+pub(crate) fn prefetch_to_write(place: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above; a processor that does not know this kind of prefetch does nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
 /// One bit for each of `lanes` that equals `wanted`, the first lane's lowest.
 #[inline]
 #[must_use]

@@ -34,8 +34,10 @@ impl Shared {
     }
 }
 
-/// The end that pushes.
+/// The end that pushes. Aligned, as its counterpart is: each is written for every word, and ends of
+/// several threads are made next to each other.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Sender {
     shared: Arc<Shared>,
     next: u64,
@@ -79,6 +81,7 @@ impl Sender {
 
 /// The end that takes.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Receiver {
     shared: Arc<Shared>,
     next: u64,

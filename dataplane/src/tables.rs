@@ -11,8 +11,14 @@ pub mod port;
 pub mod address;
 /// Frontends: (VIP, port, protocol) and how it is balanced.
 pub mod frontend;
+/// What a service does besides balancing: affinity, allowed clients, hairpin, MSS.
+pub mod policy;
+/// Prefixes with values: the longest counts.
+pub mod prefixes;
 /// Backends: where packets end up.
 pub mod backend;
+/// Backends in mode `nat`: whose replies come through us.
+pub mod nat;
 /// Maglev lookup tables, bit-compatible with Cilium's.
 pub mod maglev;
 /// Cilium's flow hash, which selects the Maglev slot.
@@ -29,6 +35,9 @@ pub use backend::{Backend, BackendState};
 pub use frontend::{Frontend, Frontends};
 pub use id::{BackendId, FrontendId, HopId, Id, Slab, SnatId};
 pub use maglev::Maglev;
+pub use nat::{NatBackends, NatEnd, Stateless};
+pub use policy::{Policy, Sources};
 pub use port::{Port, PortId, PortMask};
+pub use prefixes::Prefixes;
 pub use route::{Hop, Route, Routing};
 pub use snapshot::{Tables, Timeouts};

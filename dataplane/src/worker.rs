@@ -21,7 +21,7 @@ use crate::flow::{FlowTable, FlowTableConfig};
 use crate::fragment::{Fragments, Idents};
 use crate::limits::{FRAGMENTS_HELD_MAX, SWEEP_STEP};
 use crate::pipeline::context::{EXTRA_MAX, Share};
-use crate::pipeline::fragments::run_noted;
+use crate::pipeline::fragments::{give_up, run_noted};
 use crate::pipeline::limiter::Limiters;
 use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
@@ -29,12 +29,11 @@ use crate::pipeline::{Ctx, Memory, run_burst};
 use crate::tables::publish::Reader;
 use crate::tables::{Hop, Tables};
 use crate::time::{Clock, Tick, spin};
-use crate::xsk::handover::Notes;
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Pool, Socket, Umem};
 use command::{Census, Command};
 use idle::Idle;
-use peers::Peers;
+use peers::{Handed, Peers};
 
 /// Every place of the flow table is looked at once in this many milliseconds.
 const SWEEP_PERIOD_MS: u64 = 8_000;
@@ -88,6 +87,8 @@ pub struct Worker<S> {
     fragments: Fragments,
     /// Away only while it is run.
     burst: Option<Box<Burst>>,
+    /// What each other worker handed over.
+    handed: Vec<Handed>,
     idents: Idents,
     clock: Clock,
     seen_epoch: u64,
@@ -124,6 +125,7 @@ impl<S: Socket> Worker<S> {
     pub fn new(setup: Setup<S>) -> Self {
         let clock = Clock::start();
         let now = clock.now();
+        let handed = (0..setup.peers.inlets()).map(|_| Handed::default()).collect();
         let mut worker = Self {
             ways: Ways::new(&setup.lanes),
             lanes: setup.lanes,
@@ -143,6 +145,7 @@ impl<S: Socket> Worker<S> {
             limiters: Limiters::new(now),
             extra: ArrayVec::new(),
             burst: Some(Box::default()),
+            handed,
             clock,
             seen_epoch: 0,
             waiting_looked: now,
@@ -198,13 +201,12 @@ impl<S: Socket> Worker<S> {
             }
         }
         self.pool.welcome();
-        for inlet in 0..self.peers.inlets() {
-            busy |= self.serve_handed(inlet, now);
-        }
+        self.take_handed();
         for lane in 0..self.lanes.len() {
             busy |= self.serve(lane, now);
         }
         self.peers.publish();
+        busy |= self.serve_handed(now);
         self.retry_waiting(now);
         self.expire_fragments(now);
         let unsent = self.flush();
@@ -245,24 +247,33 @@ impl<S: Socket> Worker<S> {
         }
     }
 
-    /// Takes a burst that another worker handed over and runs it as if it had come in here, through
-    /// the same port. Returns whether there was one.
-    fn serve_handed(&mut self, inlet: usize, now: Tick) -> bool {
-        let Some(mut burst) = self.burst.take() else { return false };
-        let mut notes = Notes::new();
-        let port = self.peers.take(inlet, &mut burst, &mut notes);
-        if let Some(port) = port {
+    /// Takes a burst from each other worker. Their bytes are on the way while our own lanes are served.
+    fn take_handed(&mut self) {
+        for (inlet, Handed { port, burst, notes }) in self.handed.iter_mut().enumerate() {
+            *port = self.peers.take(inlet, &self.umem, burst, notes);
+        }
+    }
+
+    /// Runs what other workers handed over as if it had come in here, through the same port. Returns
+    /// whether there was something.
+    fn serve_handed(&mut self, now: Tick) -> bool {
+        let mut busy = false;
+        let mut handed = std::mem::take(&mut self.handed);
+        for Handed { port, burst, notes } in &mut handed {
+            let Some(port) = port.take() else { continue };
             // Every worker has a queue of every port.
             let lane = self.lanes.iter().position(|lane| lane.port == port).unwrap_or_default();
+            busy = true;
             if notes.is_empty() {
-                self.run_burst(lane, now, true, &mut burst);
-            } else {
-                let noted = (&mut *burst, &notes);
-                self.lend_as(lane, now, true, |ctx, memory, tx| run_noted(ctx, memory, noted, tx));
+                self.run_burst(lane, now, true, burst);
+                continue;
             }
+            let noted = (&mut *burst, &*notes);
+            self.lend_as(lane, now, true, |ctx, memory, tx| run_noted(ctx, memory, noted, tx));
+            notes.clear();
         }
-        self.burst = Some(burst);
-        port.is_some()
+        self.handed = handed;
+        busy
     }
 
     fn run_burst(&mut self, lane: usize, now: Tick, handed: bool, burst: &mut Burst) {
@@ -331,9 +342,11 @@ impl<S: Socket> Worker<S> {
 
     /// Fragments whose first one did not come have waited in vain.
     fn expire_fragments(&mut self, now: Tick) {
-        while let Some(frame) = self.fragments.expire(now) {
-            self.counters.dropped(DropReason::FragmentExpired);
-            self.pool.give(frame);
+        while let Some(held) = self.fragments.expire(now) {
+            let lane = self.lanes.iter().position(|lane| lane.port == held.port);
+            self.lend(lane.unwrap_or_default(), now, |ctx, memory, tx| {
+                give_up(ctx, memory, tx, held, DropReason::FragmentExpired);
+            });
         }
     }
 

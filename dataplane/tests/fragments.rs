@@ -17,6 +17,7 @@ use packet::*;
 use pieces::*;
 use portreeve_dataplane::drop_reason::DropReason;
 use portreeve_dataplane::limits::FRAGMENTS_HELD_MAX;
+use portreeve_dataplane::tables::frontend::Mode;
 use portreeve_dataplane::worker::idle::PollMode;
 use proptest::prelude::*;
 use world::*;
@@ -70,6 +71,38 @@ fn a_datagram_goes_on_in_pieces_and_so_does_its_answer() {
         assert_eq!((seen.src, seen.dst), (addr(vip), addr(client)));
         assert_eq!(udp_of(&arrived), (53, 4000, content));
         assert_eq!(world.worker.flows().len(), 1);
+        world.assert_conserved();
+    }
+}
+
+/// With the client's address, a datagram keeps its identification; an answer is one of the VIP's.
+#[test]
+fn in_other_modes_datagrams_go_on_in_pieces_as_well() {
+    for (mode, family) in [(Mode::Nat, 0), (Mode::Nat, 1), (Mode::DsrL2, 0), (Mode::DsrL2, 1)] {
+        let (client, vip, _) = FAMILIES[family];
+        let mut world = World::new();
+        world.change(|tables| in_mode(tables, mode, |_| {}));
+        let (whole, pieces) = asked(family, 4000, 7);
+        let mut sent = Vec::new();
+        for piece in pieces.iter().rev() {
+            sent.extend(world.send(0, piece).into_iter().map(|(_, packet)| packet));
+        }
+        assert_eq!(facts(&sent[0]).0, 7);
+        let arrived = join(&sent);
+        let seen = read(&arrived);
+        assert_eq!((seen.src, udp_of(&arrived).2), (addr(client), udp_of(&whole).2));
+        if mode == Mode::DsrL2 {
+            assert_eq!(seen.dst, addr(vip));
+            continue;
+        }
+        let backend = seen.dst.to_string();
+        let answer = udp(1, (&backend, 8080), (client, 4000), &payload(4_000, 1));
+        let mut back = Vec::new();
+        for piece in cut(&answer, 1_440, 7).iter().rev() {
+            back.extend(world.send(1, piece).into_iter().map(|(_, packet)| packet));
+        }
+        let arrived = join(&back);
+        assert_eq!((read(&arrived).src, udp_of(&arrived).0), (addr(vip), 53));
         world.assert_conserved();
     }
 }

@@ -10,10 +10,13 @@ mod packet;
 #[path = "support/world.rs"]
 mod world;
 
+use std::sync::Arc;
+
 use many::Many;
 use packet::*;
-use portreeve_dataplane::addr::Addr;
+use portreeve_dataplane::addr::{Addr, Classes};
 use portreeve_dataplane::drop_reason::DropReason;
+use portreeve_dataplane::tables::{Owned, SnatAddress, SnatId};
 use portreeve_dataplane::worker::command::Command;
 use portreeve_dataplane::worker::idle::PollMode;
 use world::*;
@@ -103,6 +106,29 @@ fn a_worker_that_does_not_keep_up_costs_packets_and_no_frames() {
     for _ in 0..100 {
         many.turns();
     }
+    many.assert_conserved();
+    assert!(many.census().balanced(), "{:?}", many.census());
+}
+
+/// One worker's tables are older than the other's: to the newer ones the packet is a reply.
+#[test]
+fn a_packet_that_would_be_handed_over_again_ends() {
+    let mut many = many(2);
+    let classes = Classes::new(2).unwrap();
+    assert_eq!(classes.of(53).worker(), 1, "the port of the service");
+    let client = (5_000..).find(|port| classes.of(*port).worker() == 0).unwrap();
+    let packet = udp(0, (CLIENT, client), (VIP, 53), b"x");
+    many.workers[1].lanes_mut()[0].socket.inject(&packet);
+    many.workers[1].turn();
+    let mut tables = many.publisher.current().clone();
+    let owned = Owned { snat: Some(SnatId::new(0, 0)), ..Owned::default() };
+    let source = SnatAddress { addr: addr(VIP), ports: 1..=u16::MAX, shared: false };
+    tables.addresses = Arc::new([(addr(VIP), owned)].into_iter().collect());
+    tables.snat = Arc::new([(SnatId::new(0, 0), source)].into_iter().collect());
+    many.publisher.publish(tables);
+    many.workers[0].turn();
+    assert_eq!(many.drops(DropReason::HandedOverTwice), 1);
+    many.turns();
     many.assert_conserved();
     assert!(many.census().balanced(), "{:?}", many.census());
 }

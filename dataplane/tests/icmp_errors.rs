@@ -16,8 +16,11 @@ use many::Many;
 use packet::*;
 use pieces::*;
 use portreeve_dataplane::drop_reason::DropReason;
+use portreeve_dataplane::tables::Stateless;
+use portreeve_dataplane::tables::frontend::Mode;
 use portreeve_dataplane::worker::idle::PollMode;
 use proptest::prelude::*;
+use std::sync::Arc;
 use world::*;
 
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x77];
@@ -65,8 +68,8 @@ fn converse(world: &mut World, side: &Side, tcp_flow: bool, payload: &[u8]) -> P
         What::Tcp { src, dst, .. } | What::Udp { src, dst, .. } => (src, (seen.dst, dst)),
         other => panic!("{other:?}"),
     };
-    let text = backend.0.to_string();
-    let (from, to) = ((text.as_str(), backend.1), (side.snat, ours));
+    let [text, our_text] = [backend.0, seen.src].map(|addr| addr.to_string());
+    let (from, to) = ((text.as_str(), backend.1), (our_text.as_str(), ours));
     let answer = match tcp_flow {
         true => tcp(1, from, to, "SA", payload),
         false => udp(1, from, to, payload),
@@ -92,8 +95,20 @@ fn plain_quote(ip: &[u8]) -> Vec<u8> {
 /// Both ends get an error about what they sent, from whom they talk to.
 fn assert_told(side: &Side, tcp_flow: bool, payload: &[u8], quoted: usize) {
     let mut world = World::new();
-    let Packets { asked, answered } = converse(&mut world, side, tcp_flow, payload);
-    let ways = [(1, &asked, side.routers[1], side.vip), (0, &answered, side.routers[0], side.snat)];
+    let packets = converse(&mut world, side, tcp_flow, payload);
+    assert_told_in(&mut world, side, &packets, quoted, side.snat);
+}
+
+/// `to_backend` is where errors come from that go to backends.
+fn assert_told_in(
+    world: &mut World,
+    side: &Side,
+    packets: &Packets,
+    quoted: usize,
+    to_backend: &str,
+) {
+    let Packets { asked, answered } = packets;
+    let ways = [(1, asked, side.routers[1], side.vip), (0, answered, side.routers[0], to_backend)];
     for (port, [original, sent], router, from) in ways {
         let about = error((sent, quoted), (router, ROUTER_MAC), side.too_big, b"");
         let told = world.send(port, &about);
@@ -121,6 +136,76 @@ fn each_end_is_told_of_what_it_sent() {
     for side in [&V4, &V6] {
         for tcp_flow in [true, false] {
             assert_told(side, tcp_flow, b"payload of some length", 1500);
+        }
+    }
+}
+
+/// The client's address is the backends' business then, and so is the router's on the way to it.
+#[test]
+fn in_mode_nat_routers_of_clients_are_seen_and_those_of_backends_are_not() {
+    for side in [&V4, &V6] {
+        for restarted in [false, true] {
+            let mut world = World::new();
+            world.change(|tables| in_mode(tables, Mode::Nat, |_| {}));
+            let packets = converse(&mut world, side, true, b"data");
+            if restarted {
+                world = World::new();
+                world.change(|tables| in_mode(tables, Mode::Nat, |_| {}));
+            }
+            assert_told_in(&mut world, side, &packets, 1500, side.routers[0]);
+            assert_eq!(world.worker.flows().len(), usize::from(!restarted));
+        }
+    }
+}
+
+/// About a connection of the backend's own, and about what can be of two services.
+#[test]
+fn in_mode_nat_an_error_about_somebody_elses_packet_is_routed() {
+    let mut world = World::new();
+    world.change(|tables| in_mode(tables, Mode::Nat, |_| {}));
+    let packets = converse(&mut world, &V4, true, b"data");
+    let about = error((&packets.asked[1], 100), (V4.routers[1], ROUTER_MAC), (3, 4, 1400), b"");
+    for (stateless, passes) in [(Stateless::Route, true), (Stateless::Ambiguous, false)] {
+        let mut world = World::new();
+        world.change(|tables| in_mode(tables, Mode::Nat, |_| {}));
+        world.change(|tables| {
+            let all = tables.nat_backends.iter().map(|(end, _)| (*end, stateless));
+            tables.nat_backends = Arc::new(all.collect());
+        });
+        let sent = world.send(1, &about);
+        assert_eq!(sent.len(), usize::from(passes));
+        assert_eq!(world.drops(DropReason::ReplyAmbiguous), u64::from(!passes));
+        if let [(0, passed)] = sent.as_slice() {
+            let (passed, about) = (read(passed), read(&about));
+            assert_eq!((passed.src, passed.ttl), (addr(V4.routers[1]), 63));
+            assert_eq!(passed.what, about.what);
+        }
+        world.assert_conserved();
+    }
+}
+
+/// The backend's own packets are never seen here: the error is about one of them.
+#[test]
+fn in_mode_dsr_an_error_reaches_the_backend_as_it_is() {
+    for side in [&V4, &V6] {
+        for restarted in [false, true] {
+            let mut world = World::new();
+            world.change(|tables| in_mode(tables, Mode::DsrL2, |_| {}));
+            let backend = world.send(0, &tcp(0, (side.client, 4000), (side.vip, 80), "S", b""));
+            let mac = read(&backend[0].1).dst_mac;
+            if restarted {
+                world = World::new();
+                world.change(|tables| in_mode(tables, Mode::DsrL2, |_| {}));
+            }
+            let mut answer = tcp(1, (side.vip, 80), (side.client, 4000), "SA", b"data");
+            answer[6..12].copy_from_slice(&PORT_MACS[0]);
+            let about = error((&answer, 100), (side.routers[0], ROUTER_MAC), side.too_big, b"");
+            let told = world.send(0, &about);
+            let [(1, told)] = told.as_slice() else { panic!("{told:?}") };
+            let (told, about) = (read(told), read(&about));
+            assert_eq!((told.src, told.dst, told.dst_mac), (about.src, addr(side.vip), mac));
+            assert_eq!(told.what, about.what);
+            world.assert_conserved();
         }
     }
 }

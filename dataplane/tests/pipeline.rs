@@ -188,7 +188,7 @@ fn a_removed_backend_resets_both_ends_and_udp_chooses_anew() {
     let first_udp = read(&sent[0].1).dst;
     world.change(|tables| {
         let backends = tables.backends.iter().map(|(id, backend)| {
-            let mut backend = backend.clone();
+            let mut backend = *backend;
             if backend.addr == syn.dst || backend.addr == first_udp {
                 backend.state = portreeve_dataplane::tables::BackendState::Gone;
             }

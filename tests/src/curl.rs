@@ -20,6 +20,8 @@ pub struct Answer {
     pub url: String,
     /// The `Hostname` in the answer; empty when there was none.
     pub hostname: String,
+    /// The client as the server saw it; `None` when there was no answer.
+    pub seen: Option<SocketAddr>,
     /// HTTP status; 0 when there was no answer.
     pub status: u16,
     /// Connections opened for this request: 1, since each asks for its own.
@@ -99,20 +101,22 @@ fn config(urls: &[String]) -> String {
 
 fn parse(urls: &[String], text: &str) -> Result<Vec<Answer>> {
     let mut answers = Vec::new();
-    let mut hostname = String::new();
+    let (mut hostname, mut seen) = (String::new(), None);
     for line in text.lines() {
         if let Some(name) = line.strip_prefix("Hostname: ") {
             name.clone_into(&mut hostname);
+        } else if let Some(from) = line.strip_prefix("RemoteAddr: ") {
+            seen = from.parse().ok();
         } else if let Some(report) = line.strip_prefix(MARK) {
             let url = urls.get(answers.len()).context("curl reported on too many requests")?;
-            let answer = answer(url, std::mem::take(&mut hostname), report);
+            let answer = answer(url, std::mem::take(&mut hostname), seen.take(), report);
             answers.push(answer.with_context(|| format!("curl's report {line:?}"))?);
         }
     }
     Ok(answers)
 }
 
-fn answer(url: &str, hostname: String, report: &str) -> Result<Answer> {
+fn answer(url: &str, hostname: String, seen: Option<SocketAddr>, report: &str) -> Result<Answer> {
     // Addresses are empty when there was no connection, so columns are split at single blanks.
     let fields: Vec<&str> = report.trim_start().split(' ').collect();
     let [status, connects, local_ip, local_port, remote, exit] = fields[..] else {
@@ -122,6 +126,7 @@ fn answer(url: &str, hostname: String, report: &str) -> Result<Answer> {
     Ok(Answer {
         url: url.to_owned(),
         hostname,
+        seen,
         status: status.parse().context("status")?,
         connects: connects.parse().context("connections")?,
         client: client.map(SocketAddr::from),
@@ -137,11 +142,13 @@ mod tests {
     #[test]
     fn answers_and_failures_are_told_apart() {
         let urls = ["http://10.10.200.1/".to_owned(), "http://10.10.200.2/".to_owned()];
-        let text = "Hostname: webpod1\nIP: ::1\n\n\n\
+        let text = "Hostname: webpod1\nIP: ::1\nRemoteAddr: [fd00::6]:40000\n\n\n\
                     @@ 200 1 10.10.200.6 40000 10.10.200.1 0\n\n@@ 000 0  0  28\n";
         let answers = parse(&urls, text).unwrap();
         assert!(answers[0].is_good());
         assert_eq!(answers[0].hostname, "webpod1");
+        assert_eq!(answers[0].seen, Some("[fd00::6]:40000".parse().unwrap()));
+        assert_eq!(answers[1].seen, None);
         assert_eq!(answers[0].client, Some("10.10.200.6:40000".parse().unwrap()));
         assert!(!answers[1].is_good());
         assert_eq!((answers[1].exit, answers[1].client), (28, None));

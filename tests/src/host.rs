@@ -24,6 +24,8 @@ pub struct Ran {
     pub command: String,
     /// Whether it ended with 0.
     pub success: bool,
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
     /// Its standard output.
     pub stdout: String,
     /// Its standard error.
@@ -142,6 +144,7 @@ impl Host {
         Ok(Ran {
             command: format!("{program} {} (on {})", args.join(" "), self.name),
             success: output.status.success(),
+            code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })

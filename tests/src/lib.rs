@@ -19,10 +19,14 @@ pub mod run_dir;
 pub mod bpffs;
 /// The lab of the study log that this project starts from.
 pub mod seed;
+/// A lab in which everybody is on one link, and servers have the VIP on a loopback.
+pub mod flat;
 /// The servers behind the VIPs: `whoami`, downloads, UDP echo.
 pub mod server;
 /// The `portreeve` process under test.
 pub mod appliance;
+/// Real nginx as a backend.
+pub mod nginx;
 /// Readiness in systemd's notification protocol, the waiting side.
 pub mod notify;
 /// Many requests by real curl, and who answered.
@@ -31,6 +35,8 @@ pub mod curl;
 pub mod converse;
 /// Downloads, conversations and datagrams whose content is checked.
 pub mod traffic;
+/// Downloads that are watched while they come.
+pub mod pushed;
 /// Frames that no sane host sends.
 pub mod garbage;
 /// Frames sent as they are.

@@ -1,4 +1,5 @@
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -32,6 +33,15 @@ impl Server {
     /// # Errors
     /// When it is not built or cannot listen.
     pub fn start(host: &Host, http: &[u16], udp: &[u16]) -> Result<Self> {
+        Self::start_with(host, http, udp, &[])
+    }
+
+    /// As [`Server::start`], with UDP echo on `echo` besides. A socket that is bound to one address
+    /// answers from it; one that is bound to all answers from the host's first.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(host: &Host, http: &[u16], udp: &[u16], echo: &[SocketAddr]) -> Result<Self> {
         let mut command = Command::new(built("lab-server", "LAB_SERVER")?);
         command.args(["--name", host.name()]).stdin(Stdio::null()).stdout(Stdio::piped());
         for port in http {
@@ -39,6 +49,9 @@ impl Server {
         }
         for port in udp {
             command.args(["--udp", &port.to_string()]);
+        }
+        for at in echo {
+            command.args(["--echo", &at.to_string()]);
         }
         let process = host.spawn(command)?;
         let stdout = process.take_stdout().context("the server's output is not piped")?;

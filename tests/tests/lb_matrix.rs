@@ -50,7 +50,7 @@ fn all() -> Vec<Setup> {
 /// Every two values of two settings, as a set of pairs that a set-up covers.
 fn pairs(setup: &Setup) -> Vec<String> {
     let Setup { mode, v6, workers, mtu } = setup;
-    let values = [format!("{mode}"), format!("v6 {v6}"), format!("{workers}"), format!("{mtu}")];
+    let values = [mode.to_string(), format!("v6 {v6}"), workers.to_string(), mtu.to_string()];
     let mut pairs = Vec::new();
     for (at, one) in values.iter().enumerate() {
         pairs.extend(values[at + 1..].iter().map(|other| format!("{one} with {other}")));

@@ -16,9 +16,20 @@ pub const BUILD: &[&str] = &[
     "zlib1g-dev",
 ];
 
-/// To run the lab and look into it; valgrind counts instructions.
-pub const LAB: &[&str] =
-    &["curl", "ethtool", "iproute2", "iputils-ping", "nftables", "procps", "tcpdump", "valgrind"];
+/// To run the lab and look into it; valgrind counts instructions; nginx and keepalived are what
+/// others run behind and beside a gateway.
+pub const LAB: &[&str] = &[
+    "curl",
+    "ethtool",
+    "iproute2",
+    "iputils-ping",
+    "keepalived",
+    "nftables",
+    "nginx",
+    "procps",
+    "tcpdump",
+    "valgrind",
+];
 
 /// Peers of `cargo xtask bench wire`, besides what the lab has: each is left out where it cannot
 /// be had.

@@ -74,7 +74,7 @@ impl Feed for Replies {
 }
 
 /// One template for each service.
-fn templates(family: Family, shape: &Shape, len: usize) -> Result<Vec<Template>> {
+pub fn templates(family: Family, shape: &Shape, len: usize) -> Result<Vec<Template>> {
     (0..shape.services).map(|service| Template::new(Kind::Udp, family, service, len)).collect()
 }
 

@@ -61,7 +61,10 @@ fn resident(size: &str, flows: u32) -> Result<Row> {
 }
 
 /// Pages of this process in memory, huge ones included.
-fn resident_bytes() -> Result<f64> {
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn resident_bytes() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status").context("read our own status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());

@@ -99,7 +99,7 @@ impl Default for Rings {
 }
 
 /// Nobody asks: every next hop is known.
-struct Known;
+pub struct Known;
 
 impl AskHop for Known {
     fn ask(&self, _port: PortId, _addr: Addr) {}
@@ -286,6 +286,7 @@ pub fn frontends(shape: &Shape) -> Frontends {
                     snat: snat.clone(),
                     left: Box::new([]),
                     gone: false,
+                    policy: Policy::default(),
                 };
                 all.push((FrontendId::new(all.len() as u32, 0), Arc::new(frontend)));
             }
@@ -319,6 +320,7 @@ fn backends(shape: &Shape) -> Slab<Backend> {
                 state: BackendState::Active,
                 hop: HopRef::Via { hop: HopId::new(id, 0), mtu: 1_500 },
                 default_snat: None,
+                link: None,
             };
             (BackendId::new(id, 0), backend)
         })

@@ -2,10 +2,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -14,22 +15,36 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the admin API at `socket` for `path` and returns the answer as it is.
 pub fn get(socket: &Path, path: &str) -> anyhow::Result<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer =
-        runtime.block_on(async { tokio::time::timeout(PATIENCE, ask(socket, path)).await });
-    let seconds = PATIENCE.as_secs();
-    answer.with_context(|| format!("{} did not answer within {seconds} s", socket.display()))?
+    exchange(socket, Method::GET, path, Bytes::new())
 }
 
 /// The same, decoded.
 pub fn get_as<T: DeserializeOwned>(socket: &Path, path: &str) -> anyhow::Result<T> {
-    let text = get(socket, path)?;
-    serde_json::from_str(&text).with_context(|| {
-        format!("cannot understand the answer to GET {path}: is the gateway of another version?")
+    decode(path, &get(socket, path)?)
+}
+
+/// Orders something and returns the answer as it is.
+pub fn post(socket: &Path, path: &str, order: &impl Serialize) -> anyhow::Result<String> {
+    let body = serde_json::to_vec(order).context("write the order as JSON")?;
+    exchange(socket, Method::POST, path, body.into())
+}
+
+/// What an answer says.
+pub fn decode<T: DeserializeOwned>(path: &str, text: &str) -> anyhow::Result<T> {
+    serde_json::from_str(text).with_context(|| {
+        format!("cannot understand the answer to {path}: is the gateway of another version?")
     })
 }
 
-async fn ask(socket: &Path, path: &str) -> anyhow::Result<String> {
+fn exchange(socket: &Path, method: Method, path: &str, body: Bytes) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, ask(socket, method, path, body)).await });
+    let seconds = PATIENCE.as_secs();
+    answer.with_context(|| format!("{} did not answer within {seconds} s", socket.display()))?
+}
+
+async fn ask(socket: &Path, method: Method, path: &str, body: Bytes) -> anyhow::Result<String> {
     let stream = UnixStream::connect(socket).await.with_context(|| {
         format!(
             "cannot connect to {}: does the gateway run, and with this socket (--socket)?",
@@ -40,17 +55,22 @@ async fn ask(socket: &Path, path: &str) -> anyhow::Result<String> {
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // The connection ends with its error when the request does, which is the better message.
     let driver = tokio::spawn(connection);
-    let request =
-        Request::get(path).header(header::HOST, "portreeve").body(Empty::<Bytes>::new())?;
-    let response =
-        sender.send_request(request).await.with_context(|| format!("GET {path} failed"))?;
+    let what = format!("{method} {path}");
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "portreeve")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))?;
+    let response = sender.send_request(request).await.with_context(|| format!("{what} failed"))?;
     let status = response.status();
-    let body =
-        response.into_body().collect().await.with_context(|| format!("GET {path} broke off"))?;
+    let body = response.into_body().collect().await.with_context(|| format!("{what} broke off"))?;
     driver.abort();
     let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-    if status != StatusCode::OK {
-        bail!("GET {path}: {status}: {}", text.trim());
+    match status {
+        StatusCode::OK => Ok(text),
+        // Refused, in words for people.
+        StatusCode::CONFLICT => bail!("{}", text.trim()),
+        _ => bail!("{what}: {status}: {}", text.trim()),
     }
-    Ok(text)
 }

@@ -50,6 +50,7 @@ fn render(flows: &[Flow]) -> String {
         ("PROTO", Side::Left),
         ("CLIENT", Side::Left),
         ("VIP", Side::Left),
+        ("MODE", Side::Left),
         ("SOURCE", Side::Left),
         ("BACKEND", Side::Left),
         ("STATE", Side::Left),
@@ -63,7 +64,8 @@ fn render(flows: &[Flow]) -> String {
             flow.proto.clone(),
             flow.client.to_string(),
             or_removed(flow.vip),
-            or_removed(flow.snat),
+            flow.mode.clone(),
+            source(flow),
             flow.backend.to_string(),
             flow.state.clone(),
             format!("{:.1} s", flow.idle_ms as f64 / 1_000.0),
@@ -71,6 +73,15 @@ fn render(flows: &[Flow]) -> String {
         ]);
     }
     table.render()
+}
+
+/// Where packets towards the backend come from.
+fn source(flow: &Flow) -> String {
+    match flow.snat {
+        Some(snat) => snat.to_string(),
+        None if flow.mode == "snat" => "(removed)".into(),
+        None => "(the client)".into(),
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +99,7 @@ mod tests {
             proto: "tcp".into(),
             client: "10.10.200.5:4000".parse().unwrap(),
             vip: None,
+            mode: "snat".into(),
             snat: Some("172.16.1.1:61000".parse().unwrap()),
             backend: "172.16.1.93:80".parse().unwrap(),
             state: "established".into(),
@@ -96,5 +108,6 @@ mod tests {
         };
         let text = render(&[flow]);
         assert!(text.contains("(removed)") && text.contains("1.2 s"), "{text}");
+        assert!(text.contains("snat  172.16.1.1:61000"), "{text}");
     }
 }

@@ -1,9 +1,10 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use super::client;
-use super::columns::{Columns, Side, bytes};
-use crate::api_types::Service;
+use super::columns::{Columns, Side, bytes, uptime};
+use crate::api_types::{Health, Service};
 use crate::cli::ClientArgs;
 
 const PATH: &str = "/v1/services";
@@ -16,21 +17,25 @@ pub fn run(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         println!("{}", client::get(&args.socket, PATH)?.trim_end());
     } else {
-        print!("{}", render(&client::get_as::<Vec<Service>>(&args.socket, PATH)?));
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        print!("{}", render(&client::get_as::<Vec<Service>>(&args.socket, PATH)?, now.as_secs()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn render(services: &[Service]) -> String {
+/// `now` in seconds since 1970.
+fn render(services: &[Service], now: u64) -> String {
     let head = [
         ("SERVICE", Side::Left),
         ("ADDRESS", Side::Left),
+        ("MODE", Side::Left),
         ("STATE", Side::Left),
         ("WEIGHT", Side::Right),
         ("SHARE", Side::Right),
         ("FLOWS", Side::Right),
         ("IN", Side::Right),
         ("OUT", Side::Right),
+        ("CHECK", Side::Left),
     ];
     let mut table = Columns::new(&head);
     for service in services {
@@ -39,18 +44,35 @@ fn render(services: &[Service]) -> String {
             table.row(vec![
                 String::new(),
                 format!("  {}", SocketAddr::new(backend.address, backend.port)),
+                String::new(),
                 backend.state.clone(),
                 backend.weight.to_string(),
                 format!("{:.1} %", backend.share_percent),
                 backend.flows.map(|flows| flows.to_string()).unwrap_or_default(),
+                String::new(),
+                String::new(),
+                backend.health.as_ref().map(|health| check(health, now)).unwrap_or_default(),
             ]);
         }
     }
     table.render()
 }
 
+/// What a check says, since when, and why.
+fn check(health: &Health, now: u64) -> String {
+    let since = uptime(now.saturating_sub(health.since));
+    let mut words = format!("{} for {since}", health.standing);
+    if let Some(error) = health.last_error.as_ref().filter(|_| health.standing != "up") {
+        words += &format!(": {error}");
+    }
+    words
+}
+
 fn service_row(service: &Service) -> Vec<String> {
     let state = match (service.backends.is_empty(), service.announce.as_slice()) {
+        _ if service.drained => "drained".into(),
+        _ if service.panic => "all backends failed".into(),
+        _ if matches!(service.hold.as_str(), "released" | "lingers") => service.hold.clone(),
         (true, _) => "no backends".into(),
         (false, []) => "not announced".into(),
         (false, ports) => format!("on {}", ports.join(", ")),
@@ -58,6 +80,7 @@ fn service_row(service: &Service) -> Vec<String> {
     vec![
         service.name.clone(),
         format!("{}/{}", SocketAddr::new(service.vip, service.port), service.protocol),
+        service.mode.clone(),
         state,
         String::new(),
         String::new(),
@@ -81,6 +104,22 @@ mod tests {
             state: "active".into(),
             share_percent: 100.0,
             flows: Some(2),
+            health: None,
+        };
+        let health = Health {
+            standing: "down".into(),
+            since: 875,
+            last_error: Some("connection refused".into()),
+            probes: 9,
+            failures: 4,
+        };
+        let failed = Backend {
+            address: [172, 16, 2, 115].into(),
+            state: "failed".into(),
+            share_percent: 0.0,
+            flows: None,
+            health: Some(health),
+            ..backend.clone()
         };
         let service = Service {
             name: "svc1".into(),
@@ -90,7 +129,10 @@ mod tests {
             mode: "snat".into(),
             announce: vec!["ens5".into()],
             table_size: 1_021,
-            backends: vec![backend],
+            hold: "held".into(),
+            drained: false,
+            panic: false,
+            backends: vec![backend, failed],
             flows_total: 5,
             packets_in: 7,
             bytes_in: 700,
@@ -99,10 +141,12 @@ mod tests {
             no_backend: 0,
         };
         let want = "\
-SERVICE  ADDRESS             STATE    WEIGHT    SHARE  FLOWS     IN      OUT
-svc1     10.10.200.1:80/tcp  on ens5                       5  700 B  8.8 KiB
-           172.16.1.93:80    active      100  100.0 %      2
+SERVICE  ADDRESS             MODE  STATE    WEIGHT    SHARE  FLOWS     IN      OUT  CHECK
+svc1     10.10.200.1:80/tcp  snat  on ens5                       5  700 B  8.8 KiB
+           172.16.1.93:80          active      100  100.0 %      2
+           172.16.2.115:80         failed      100    0.0 %                         \
+down for 2 min 5 s: connection refused
 ";
-        assert_eq!(render(&[service]), want);
+        assert_eq!(render(&[service], 1_000), want);
     }
 }

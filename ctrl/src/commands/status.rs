@@ -1,11 +1,13 @@
 use std::process::ExitCode;
 
 use super::client;
-use super::columns::{Columns, Side, bytes};
-use crate::api_types::{Frames, Status};
+use super::columns::{Columns, Side, bytes, uptime};
+use crate::api_types::{Address, Frames, HealthSummary, Panic, Status};
 use crate::cli::ClientArgs;
 
 const PATH: &str = "/v1/status";
+/// Things of a kind that are named one by one.
+const NAMED: usize = 8;
 
 /// Prints how a running gateway is.
 ///
@@ -39,6 +41,7 @@ fn render(status: &Status) -> String {
     for problem in &reload.problems {
         out += &format!("  {problem}\n");
     }
+    out += &apart(status);
     out += &format!("\n{}\n{}", ports(status), workers(status));
     if let Some(frames) = &status.frames {
         out += &frames_line(frames);
@@ -51,6 +54,39 @@ fn render(status: &Status) -> String {
         out += &format!("\n{}", table.render());
     }
     out
+}
+
+/// What is not as the configuration says: failed backends, drains, released addresses.
+fn apart(status: &Status) -> String {
+    let health = &status.health;
+    let mut out = String::new();
+    if health.unknown + health.up + health.down > 0 {
+        let HealthSummary { up, down, unknown, .. } = health;
+        out += &format!("backends by their checks: {up} up, {down} down, {unknown} unknown\n");
+    }
+    for panic in &health.panics {
+        let Panic { service, family } = panic;
+        out += &format!("  all {family} backends of {service} have failed, so all are used\n");
+    }
+    let drained = status.drained.iter().map(|drained| {
+        let what = Address { address: drained.address, port: drained.port };
+        format!("{} {what}", drained.kind)
+    });
+    let released = status.released.iter().map(|a| format!("{} ({})", a.address, a.hold));
+    out += &list("drained", drained.collect());
+    out += &list("not announced", released.collect());
+    out
+}
+
+/// A line that names a few of many.
+fn list(title: &str, names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let named = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    match (named.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => format!("{title}: {named}\n"),
+        (false, more) => format!("{title}: {named} and {more} more\n"),
+    }
 }
 
 fn ports(status: &Status) -> String {
@@ -105,7 +141,11 @@ fn workers(status: &Status) -> String {
             worker.sleeps.to_string(),
         ]);
     }
-    format!("{}{}", table.render(), skew(status))
+    let mut out = table.render();
+    for (number, _) in status.workers.iter().enumerate().filter(|(_, worker)| worker.stalled) {
+        out += &format!("worker {number} makes no progress: no address is announced\n");
+    }
+    out + &skew(status)
 }
 
 /// A worker with far more flows than the others is slow for its own: clients that all use one source
@@ -139,20 +179,10 @@ fn frames_line(frames: &Frames) -> String {
     line
 }
 
-fn uptime(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api_types::{Port, Reload, Worker};
+    use crate::api_types::{Apart, DrainedState, Port, Reload, Worker};
 
     fn status() -> Status {
         Status {
@@ -195,7 +225,34 @@ mod tests {
             }),
             drops: [("no_flow".to_owned(), 3), ("not_ours".to_owned(), 0)].into(),
             verdicts: [("forwarded".to_owned(), 19)].into(),
+            health: HealthSummary::default(),
+            drained: Vec::new(),
+            released: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_apart_from_the_configuration_is_named() {
+        let mut status = status();
+        status.health = HealthSummary {
+            up: 1,
+            down: 2,
+            panics: vec![Panic { service: "web".into(), family: "ipv4".into() }],
+            ..HealthSummary::default()
+        };
+        let address = [172, 16, 1, 93].into();
+        status.drained =
+            vec![DrainedState { kind: "backend".into(), address, port: Some(80), since: 1 }];
+        let apart_of = |last| Apart { address: [10, 0, 0, last].into(), hold: "released".into() };
+        status.released = (1..=9).map(apart_of).collect();
+        let want = "\
+backends by their checks: 1 up, 2 down, 0 unknown
+  all ipv4 backends of web have failed, so all are used
+drained: backend 172.16.1.93:80
+not announced: 10.0.0.1 (released), 10.0.0.2 (released), 10.0.0.3 (released), 10.0.0.4 (released), \
+10.0.0.5 (released), 10.0.0.6 (released), 10.0.0.7 (released), 10.0.0.8 (released) and 1 more
+";
+        assert_eq!(apart(&status), want);
     }
 
     #[test]

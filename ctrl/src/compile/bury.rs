@@ -23,7 +23,7 @@ impl Compiler {
         age: Duration,
     ) {
         let linux = LinuxOwned::new(topology);
-        let keys: HashSet<FrontendKey> = plan.frontends.iter().map(|f| f.key).collect();
+        let keys: HashSet<FrontendKey> = plan.frontends.iter().flatten().map(|f| f.key).collect();
         for key in retire(
             &mut self.graves.frontends,
             &mut self.frontends,
@@ -32,14 +32,16 @@ impl Compiler {
         ) {
             self.memo.members.remove(&key);
         }
-        let backends = &plan.backends;
+        let backends = &plan.backends.by_key;
         retire(
             &mut self.graves.backends,
             &mut self.backends,
             |k| backends.contains_key(k),
             (now, age),
         );
+        self.bury_nat(plan, now);
         self.bury_left(plan, now, age);
+        self.forget_left();
         let live: HashSet<Addr> = keys.iter().map(|key| key.addr).collect();
         self.bury_vips(&live, &linux, now);
         self.bury_snat(plan, &live, &linux, now);
@@ -47,7 +49,7 @@ impl Compiler {
 
     /// An address that Linux took over is not ours a moment longer.
     fn bury_vips(&mut self, live: &HashSet<Addr>, linux: &LinuxOwned<'_>, now: Duration) {
-        let addresses = &self.memo.tables.addresses;
+        let addresses = &self.memo.compiled.tables.addresses;
         let known = addresses.iter().filter(|(_, owned)| owned.vip.is_some()).map(|(addr, _)| addr);
         let not_ours = |addr: &Addr| live.contains(addr) || linux.interface(addr.to_ip()).is_some();
         self.graves.vips.update(known, not_ours, now, LINGER);
@@ -63,7 +65,7 @@ impl Compiler {
         now: Duration,
     ) {
         let former: Vec<_> =
-            self.memo.tables.snat.iter().map(|(_, source)| source.clone()).collect();
+            self.memo.compiled.tables.snat.iter().map(|(_, source)| source.clone()).collect();
         let lingers: HashSet<Addr> = former
             .iter()
             .filter(|source| linux.interface(source.addr.to_ip()).is_some() == source.shared)
@@ -77,7 +79,9 @@ impl Compiler {
                 plan.snat.insert(source.addr, source);
             }
         }
-        let known: Vec<SnatKey> = self.snat.iter().map(|(key, _)| *key).collect();
+        let mut known: Vec<SnatKey> = self.snat.iter().map(|(key, _)| *key).collect();
+        // So that ids do not depend on chance.
+        known.sort_unstable();
         let used = |(addr, shared): &SnatKey| {
             plan.snat.get(addr).is_some_and(|source| source.shared == *shared)
         };
@@ -88,19 +92,23 @@ impl Compiler {
 
     /// Remembers the backends of each frontend, and buries those that it had and has no more.
     fn bury_left(&mut self, plan: &Plan, now: Duration, age: Duration) {
-        let mut left: Vec<(FrontendKey, BackendKey)> = Vec::new();
-        for frontend in &plan.frontends {
-            let new: Vec<BackendKey> = frontend.members.iter().map(|(key, _)| *key).collect();
-            let old = self.memo.members.insert(frontend.key, new).unwrap_or_default();
-            let new = &self.memo.members[&frontend.key];
-            let gone = old.into_iter().filter(|key| new.binary_search(key).is_err());
-            left.extend(gone.map(|key| (frontend.key, key)));
+        let mut left = Vec::new();
+        for frontend in plan.frontends.iter().flatten() {
+            left.extend(self.memo.remember(frontend));
         }
         let members = &self.memo.members;
         let belongs = |(frontend, backend): &(FrontendKey, BackendKey)| {
             members.get(frontend).is_some_and(|all| all.binary_search(backend).is_ok())
         };
         self.graves.left.update(&left, belongs, now, age);
+    }
+
+    /// No flow refers to a backend that has given back its id, whichever frontend it had left.
+    /// Returns the frontends.
+    pub(super) fn forget_left(&mut self) -> Vec<FrontendKey> {
+        let backends = &self.backends;
+        let pairs = self.graves.left.exhume_all(|(_, key)| backends.get(key).is_none());
+        pairs.into_iter().map(|(frontend, _)| frontend).collect()
     }
 }
 

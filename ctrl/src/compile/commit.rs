@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::tables::frontend::FrontendKey;
-use dataplane::tables::{Addresses, Hop, HopId, PortId, Route, Tables};
+use dataplane::tables::{Hop, HopId, PortId, Route, Tables};
 use ipnet::IpNet;
 
 use super::frontends::MaglevMemo;
-use super::plan::Plan;
+use super::plan::{FrontendPlan, Plan};
 use super::routes::{self, Lookup};
 use super::view::{FrontendView, MemberView, ServiceView};
 use super::{BackendKey, Compiled, Compiler, grave, hops, keep, owned};
-use crate::desired::Desired;
+use crate::desired::{Desired, Service};
 use crate::topology::Topology;
 
 /// What one compilation leaves for the next.
@@ -21,13 +21,23 @@ use crate::topology::Topology;
 pub struct Memo {
     /// Routes of the last attempt, refused or not.
     lookup: Arc<Lookup>,
-    /// The tables of the last success.
-    pub tables: Tables,
+    /// The outcome of the last success.
+    pub compiled: Compiled,
+    /// What the last success was made of; `None` when the next one must start anew.
+    pub last: Option<Last>,
     pub routes: Arc<[(IpNet, Route)]>,
     pub hops: Vec<(HopId, Hop)>,
     pub maglev: MaglevMemo,
     /// Backends of every frontend in order, removed frontends included.
     pub members: HashMap<FrontendKey, Vec<BackendKey>>,
+}
+
+/// What a success was made of, so that a change can be told by what differs.
+#[derive(Debug)]
+pub struct Last {
+    pub desired: Desired,
+    pub topology: Topology,
+    pub plan: Plan,
 }
 
 impl Memo {
@@ -51,6 +61,15 @@ impl Memo {
         }
         Arc::clone(&self.lookup)
     }
+
+    /// Remembers the backends of a frontend; returns those that it had and has no more.
+    pub fn remember(&mut self, frontend: &FrontendPlan) -> Vec<(FrontendKey, BackendKey)> {
+        let new: Vec<BackendKey> = frontend.members.iter().map(|(key, _)| *key).collect();
+        let held = self.members.entry(frontend.key).or_default();
+        let old = std::mem::replace(held, new);
+        let gone = old.into_iter().filter(|key| held.binary_search(key).is_err());
+        gone.map(|key| (frontend.key, key)).collect()
+    }
 }
 
 impl Compiler {
@@ -65,66 +84,72 @@ impl Compiler {
         self.ports = plan.ports.ports.iter().map(|port| port.name.clone()).collect();
         let age = grave::age(&desired.timeouts);
         self.bury(&mut plan, topology, now, age);
-        let tables = self.tables(desired, topology, &plan);
+        let snat = self.build_snat(&plan);
+        let routing = self.build_routing(&plan, topology);
+        let backends = self.build_backends(&plan, &routing);
+        let frontends = self.build_frontends(desired, &plan);
         let owned = owned::addresses(&plan, self.graves.vips.keys(), &self.snat);
         let announce = owned::announce(&owned);
-        Compiled {
-            steering: owned::steering(&owned, &plan, topology),
+        let nat_backends = self.build_nat(&plan);
+        let old = &self.memo.compiled;
+        let steering = owned::steering(&owned, &plan, topology, &nat_backends);
+        let compiled = Compiled {
+            steering: kept(&old.steering, steering.into()),
             services: self.views(desired, &plan),
-            wanted_neighbours: hops::neighbours(&self.wanted(&plan), &plan.ports),
-            groups: owned::groups(&announce, plan.ports.ports.len() as u8),
-            announce,
+            wanted_neighbours: kept(
+                &old.wanted_neighbours,
+                hops::neighbours(&plan.hops, &plan.ports),
+            ),
+            groups: kept(&old.groups, owned::groups(&announce, &plan.ports)),
+            announce: kept(&old.announce, announce),
             next_deadline: self.graves.next_deadline(age),
-            warnings: plan.warnings,
-            tables,
-        }
-    }
-
-    fn tables(&mut self, desired: &Desired, topology: &Topology, plan: &Plan) -> Tables {
-        let snat = self.build_snat(plan);
-        let routing = self.build_routing(plan, topology);
-        let backends = self.build_backends(plan, &routing);
-        let frontends = self.build_frontends(desired, plan);
-        let owned = owned::addresses(plan, self.graves.vips.keys(), &self.snat);
-        let addresses: Addresses = owned.into_iter().collect();
-        let old = &self.memo.tables;
-        let tables = Tables {
-            ports: keep(&old.ports, plan.ports.ports.as_slice().into(), |a, b| a == b),
-            addresses: keep(&old.addresses, Arc::new(addresses), |a, b| a == b),
-            frontends,
-            backends,
-            snat,
-            routing,
-            timeouts: desired.timeouts,
-            seeds: desired.maglev.seeds,
+            warnings: plan.troubles.warnings(),
+            tables: Tables {
+                ports: kept(&old.tables.ports, plan.ports.ports.as_slice().into()),
+                addresses: kept(&old.tables.addresses, Arc::new(owned.into_iter().collect())),
+                frontends,
+                backends,
+                nat_backends,
+                snat,
+                routing,
+                timeouts: desired.timeouts,
+                seeds: desired.maglev.seeds,
+            },
         };
-        self.memo.tables = tables.clone();
-        tables
+        // The ids are given out.
+        plan.backends.order = Vec::new();
+        self.memo.last = Some(Last { desired: desired.clone(), topology: topology.clone(), plan });
+        self.memo.compiled = compiled.clone();
+        compiled
     }
 
-    fn views(&self, desired: &Desired, plan: &Plan) -> Vec<ServiceView> {
-        let mut views: Vec<ServiceView> = desired
-            .services
-            .iter()
-            .map(|service| ServiceView {
-                name: Arc::clone(&service.name.value),
-                mode: service.mode,
-                frontends: Vec::new(),
-            })
-            .collect();
-        for frontend in &plan.frontends {
-            let Some(id) = self.frontends.get(&frontend.key) else { continue };
-            let member = |(key, weight): &(BackendKey, u16)| {
-                Some(MemberView { id: self.backends.get(key)?, weight: *weight })
-            };
-            views[frontend.service].frontends.push(FrontendView {
-                id,
+    fn views(&self, desired: &Desired, plan: &Plan) -> Arc<[Arc<ServiceView>]> {
+        let services = desired.services.iter().zip(&plan.frontends);
+        services.map(|(service, frontends)| Arc::new(self.view(service, frontends))).collect()
+    }
+
+    pub(super) fn view(&self, service: &Service, frontends: &[FrontendPlan]) -> ServiceView {
+        let member = |(key, weight): &(BackendKey, u16)| {
+            Some(MemberView { id: self.backends.get(key)?, weight: *weight })
+        };
+        let frontend = |frontend: &FrontendPlan| {
+            Some(FrontendView {
+                id: self.frontends.get(&frontend.key)?,
                 key: frontend.key,
                 announce: frontend.announce,
                 table_size: frontend.table_size,
                 members: frontend.members.iter().filter_map(member).collect(),
-            });
+            })
+        };
+        ServiceView {
+            name: Arc::clone(&service.name.value),
+            mode: service.mode,
+            frontends: frontends.iter().filter_map(frontend).collect(),
         }
-        views
     }
+}
+
+/// Keeps `old` when it says the same.
+pub fn kept<T: ?Sized + PartialEq>(old: &Arc<T>, new: Arc<T>) -> Arc<T> {
+    keep(old, new, |a, b| a == b)
 }

@@ -1,10 +1,9 @@
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dataplane::addr::Addr;
-use dataplane::tables::Timeouts;
 use dataplane::tables::frontend::FrontendKey;
+use dataplane::tables::{NatEnd, Timeouts};
 
 use super::BackendKey;
 
@@ -25,6 +24,8 @@ pub struct Graves {
     pub left: Graveyard<(FrontendKey, BackendKey)>,
     pub snat: Graveyard<Addr>,
     pub vips: Graveyard<Addr>,
+    /// Backends that left mode `nat`.
+    pub nat: Graveyard<NatEnd>,
 }
 
 impl Graves {
@@ -36,6 +37,7 @@ impl Graves {
             self.left.deadline(age),
             self.snat.deadline(LINGER),
             self.vips.deadline(LINGER),
+            self.nat.deadline(LINGER),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -49,16 +51,20 @@ pub fn age(timeouts: &Timeouts) -> Duration {
 /// Keys that were removed, with the time of their removal.
 #[derive(Debug)]
 pub struct Graveyard<K> {
-    since: HashMap<K, Duration>,
+    since: BTreeMap<K, Duration>,
+    /// The same, oldest first.
+    by_age: BTreeSet<(Duration, K)>,
+    /// How many are kept.
+    pub most: usize,
 }
 
 impl<K> Default for Graveyard<K> {
     fn default() -> Self {
-        Self { since: HashMap::new() }
+        Self { since: BTreeMap::new(), by_age: BTreeSet::new(), most: TOMBSTONES_MAX }
     }
 }
 
-impl<K: Eq + Hash + Clone + Ord> Graveyard<K> {
+impl<K: Clone + Ord> Graveyard<K> {
     /// Lets those that are alive again go, buries those of `known` that are not alive, and
     /// returns those whose time is over.
     pub fn update<'k>(
@@ -71,43 +77,69 @@ impl<K: Eq + Hash + Clone + Ord> Graveyard<K> {
     where
         K: 'k,
     {
-        self.since.retain(|key, _| !alive(key));
+        self.exhume_all(&alive);
         for key in known {
-            if !alive(key) && !self.since.contains_key(key) {
-                self.since.insert(key.clone(), now);
+            if !alive(key) {
+                self.bury(key, now);
             }
         }
-        let mut over = self.beyond_bound();
-        over.extend(self.since.extract_if(|_, since| *since + age <= now).map(|(key, _)| key));
+        self.over(now, age)
+    }
+
+    /// Keeps `key` from now on, unless it is kept already.
+    pub fn bury(&mut self, key: &K, now: Duration) {
+        if !self.since.contains_key(key) {
+            self.since.insert(key.clone(), now);
+            self.by_age.insert((now, key.clone()));
+        }
+    }
+
+    /// Lets `key` go: it is alive again, or nothing can refer to it any more.
+    pub fn exhume(&mut self, key: &K) {
+        if let Some(since) = self.since.remove(key) {
+            self.by_age.remove(&(since, key.clone()));
+        }
+    }
+
+    /// Lets those go for which `which` holds, and returns them.
+    pub fn exhume_all(&mut self, which: impl Fn(&K) -> bool) -> Vec<K> {
+        let keys: Vec<K> = self.since.keys().filter(|key| which(key)).cloned().collect();
+        keys.iter().for_each(|key| self.exhume(key));
+        keys
+    }
+
+    /// Takes out those whose time is over, and the oldest when there are too many.
+    pub fn over(&mut self, now: Duration, age: Duration) -> Vec<K> {
+        let mut over = Vec::new();
+        while let Some((since, _)) = self.by_age.first()
+            && (self.since.len() > self.most || *since + age <= now)
+            && let Some((_, key)) = self.by_age.pop_first()
+        {
+            self.since.remove(&key);
+            over.push(key);
+        }
         over
     }
 
-    fn beyond_bound(&mut self) -> Vec<K> {
-        let surplus = self.since.len().saturating_sub(TOMBSTONES_MAX);
-        if surplus == 0 {
-            return Vec::new();
-        }
-        let mut by_age: Vec<_> = self.since.iter().map(|(k, t)| (*t, k.clone())).collect();
-        by_age.sort_unstable();
-        let oldest: Vec<K> = by_age.into_iter().take(surplus).map(|(_, key)| key).collect();
-        for key in &oldest {
-            self.since.remove(key);
-        }
-        oldest
-    }
-
-    /// Every key that is kept, in no order.
+    /// Every key that is kept, sorted.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.since.keys()
     }
 
-    /// Empties the yard and returns what lay there.
-    pub fn take_all(&mut self) -> Vec<K> {
-        self.since.drain().map(|(key, _)| key).collect()
+    /// Every key that is kept from `first` on, sorted.
+    pub fn keys_from(&self, first: K) -> impl Iterator<Item = &K> {
+        self.since.range(first..).map(|(key, _)| key)
     }
 
-    fn deadline(&self, age: Duration) -> Option<Duration> {
-        self.since.values().min().map(|since| *since + age)
+    /// Empties the yard and returns what lay there.
+    pub fn take_all(&mut self) -> Vec<K> {
+        self.by_age.clear();
+        std::mem::take(&mut self.since).into_keys().collect()
+    }
+
+    /// When the next one has had its time.
+    pub fn deadline(&self, age: Duration) -> Option<Duration> {
+        self.by_age.first().map(|(since, _)| *since + age)
     }
 }
 
@@ -146,5 +178,8 @@ mod tests {
         let many: Vec<u32> = (0..TOMBSTONES_MAX as u32).collect();
         assert_eq!(yard.update(&many, |_| false, at(1), AGE), [u32::MAX]);
         assert_eq!(yard.keys().count(), TOMBSTONES_MAX);
+        assert_eq!(yard.keys_from(4_000).count(), 96);
+        assert_eq!(yard.exhume_all(|key| *key < 9).len(), 9);
+        assert_eq!(yard.by_age.len(), TOMBSTONES_MAX - 9);
     }
 }

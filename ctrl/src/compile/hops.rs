@@ -1,55 +1,46 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use dataplane::addr::{Addr, Mac};
 use dataplane::tables::registry::Registry;
-use dataplane::tables::{Hop, HopId, PortId, Route};
+use dataplane::tables::{Hop, HopId};
 
 use super::WantedNeighbour;
+use super::backends::HopKey;
 use super::plan::PortPlan;
-use super::routes::Lookup;
+use super::uses::Uses;
 use crate::topology::Topology;
 
 /// Neighbours taken over from the kernel without our needing them (on-link clients).
 pub const NEIGHBOURS_MAX: usize = 4_096;
 
-type Key = (PortId, Addr);
-
-/// Next hops of backends and the routers of our routes: the kernel shall keep them fresh.
-pub fn wanted(backends: impl Iterator<Item = Addr>, lookup: &Lookup) -> BTreeSet<Key> {
-    let hop = |addr| {
-        let Route { port, gateway, .. } = lookup.route(addr)?;
-        Some((port?, gateway.unwrap_or(addr)))
-    };
-    let routers = lookup.routes.iter().filter_map(|(_, route)| Some((route.port?, route.gateway?)));
-    backends.filter_map(hop).chain(routers).collect()
-}
-
-/// The same as entries for the kernel.
-pub fn neighbours(wanted: &BTreeSet<Key>, ports: &PortPlan) -> Vec<WantedNeighbour> {
-    let entry = |(port, addr): &Key| WantedNeighbour {
+/// Wanted hops as entries for the kernel.
+pub fn neighbours(wanted: &Uses<HopKey>, ports: &PortPlan) -> Arc<[WantedNeighbour]> {
+    let entry = |(port, addr): &HopKey| WantedNeighbour {
         ifindex: ports.ifindex[usize::from(port.0)],
         addr: addr.to_ip(),
         managed: true,
     };
-    wanted.iter().map(entry).collect()
+    wanted.keys().map(entry).collect()
 }
 
 /// Every hop with its id, by index: the wanted ones, then what the kernel knows beside them.
 pub fn collect(
-    registry: &mut Registry<Key, Hop>,
-    wanted: &BTreeSet<Key>,
+    registry: &mut Registry<HopKey, Hop>,
+    wanted: &Uses<HopKey>,
     topology: &Topology,
     ports: &PortPlan,
 ) -> Vec<(HopId, Hop)> {
     let macs = macs(topology, ports);
-    let mut others: Vec<Key> = macs.keys().filter(|key| !wanted.contains(key)).copied().collect();
+    let mut others: Vec<HopKey> =
+        macs.keys().filter(|key| !wanted.contains(key)).copied().collect();
     // Those that have an id keep it when there are too many: flows cached them.
     others.sort_unstable_by_key(|key| (registry.get(key).is_none(), *key));
     others.truncate(NEIGHBOURS_MAX);
-    let keys: HashSet<Key> = wanted.iter().copied().chain(others).collect();
+    let keys: HashSet<HopKey> = wanted.keys().copied().chain(others).collect();
     release(registry, &keys);
-    let mut sorted: Vec<Key> = keys.into_iter().collect();
+    let mut sorted: Vec<HopKey> = keys.into_iter().collect();
     sorted.sort_unstable();
     let mut hops: Vec<_> = sorted
         .into_iter()
@@ -62,7 +53,7 @@ pub fn collect(
     hops
 }
 
-fn macs(topology: &Topology, ports: &PortPlan) -> HashMap<Key, Mac> {
+fn macs(topology: &Topology, ports: &PortPlan) -> HashMap<HopKey, Mac> {
     let usable = |ip: &IpAddr| !ip.is_multicast() && !ip.is_unspecified();
     topology
         .neighbours
@@ -75,9 +66,11 @@ fn macs(topology: &Topology, ports: &PortPlan) -> HashMap<Key, Mac> {
         .collect()
 }
 
-fn release(registry: &mut Registry<Key, Hop>, keep: &HashSet<Key>) {
-    let gone: Vec<Key> =
+fn release(registry: &mut Registry<HopKey, Hop>, keep: &HashSet<HopKey>) {
+    let mut gone: Vec<HopKey> =
         registry.iter().map(|(key, _)| *key).filter(|key| !keep.contains(key)).collect();
+    // So that ids do not depend on chance.
+    gone.sort_unstable();
     for key in gone {
         registry.release(&key);
     }

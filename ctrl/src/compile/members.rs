@@ -25,6 +25,16 @@ pub fn of_frontend(service: &Service, family: Family, port: &ServicePort) -> Mem
     members
 }
 
+/// The members of the frontend of `vip`; all of them drained while the VIP is.
+#[must_use]
+pub fn of_vip(desired: &Desired, service: &Service, vip: Addr, port: &ServicePort) -> Members {
+    let mut members = of_frontend(service, vip.family(), port);
+    if desired.apart.get(&vip).is_some_and(|state| !state.open) {
+        members.iter_mut().for_each(|(_, weight)| *weight = 0);
+    }
+    members
+}
+
 /// The members of every frontend of a service.
 pub fn of_service(service: &Service) -> impl Iterator<Item = Members> {
     let families = service.vips.iter().map(|vip| Addr::from(vip.value).family());

@@ -1,14 +1,20 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use dataplane::addr::{Addr, Family};
 use dataplane::tables::frontend::{FrontendKey, Mode};
-use dataplane::tables::{FrontendId, Port, PortId, PortMask, SnatAddress};
+use dataplane::tables::{FrontendId, Policy, Port, PortId, PortMask, SnatAddress};
 
+use super::backends::{Backends, HopKey};
 use super::linux::LinuxOwned;
 use super::routes::Lookup;
-use super::{BackendKey, Compiler, Strictness, TOMBSTONES_MAX, ports, reach, services, snat};
+use super::uses::Uses;
+use super::{
+    BackendKey, Compiler, Strictness, TOMBSTONES_MAX, backends, ports, reach, routers, services,
+    snat,
+};
 use crate::desired::Desired;
+use crate::desired::apart::Apart;
 use crate::problem::Problem;
 use crate::topology::Topology;
 
@@ -20,11 +26,49 @@ pub struct Plan {
     /// Source addresses; `commit` adds retired ones, which are no longer announced.
     pub snat: BTreeMap<Addr, SnatAddress>,
     pub retired_snat: HashSet<Addr>,
-    pub backends: HashMap<BackendKey, BackendPlan>,
-    /// Their keys in the order of the source.
-    pub backend_order: Vec<BackendKey>,
-    pub frontends: Vec<FrontendPlan>,
-    pub warnings: Vec<Problem>,
+    /// How often each source address is used, retired ones left out.
+    pub sources: Uses<Addr>,
+    /// Next hops that the kernel shall keep fresh.
+    pub hops: Uses<HopKey>,
+    pub backends: Backends,
+    /// By service.
+    pub frontends: Vec<Vec<FrontendPlan>>,
+    /// Router addresses with the ports on which they are announced.
+    pub routers: Vec<(Addr, PortMask)>,
+    /// Addresses that are apart from the rule.
+    pub apart: Arc<Apart>,
+    pub troubles: Troubles,
+}
+
+/// What keeps some of it from working, while the rest goes on.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Troubles {
+    /// Of ports and source addresses.
+    pub host: Vec<Problem>,
+    /// By service, those without any left out.
+    pub services: BTreeMap<usize, Vec<Problem>>,
+}
+
+impl Troubles {
+    /// Each of them, as a warning.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let all = self.host.iter().chain(self.services.values().flatten());
+        all.map(|problem| problem.clone().demoted()).collect()
+    }
+
+    /// Those that refuse a new wish; what is worth a word stays.
+    fn take_errors(&mut self) -> Vec<Problem> {
+        let all = std::iter::once(&mut self.host).chain(self.services.values_mut());
+        let errors = all.flat_map(|found| found.extract_if(.., |problem| problem.is_error()));
+        let errors = errors.collect();
+        self.services.retain(|_, found| !found.is_empty());
+        errors
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.host.is_empty() && self.services.is_empty()
+    }
 }
 
 /// Ports by id.
@@ -36,20 +80,10 @@ pub struct PortPlan {
     pub unusable: Vec<Problem>,
 }
 
-/// A backend, whichever services it is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BackendPlan {
-    /// Some service gives it new flows.
-    pub active: bool,
-    pub default_snat: Option<Addr>,
-}
-
 /// One (VIP, port, protocol).
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct FrontendPlan {
     pub key: FrontendKey,
-    /// Index into the services of `Desired`.
-    pub service: usize,
     pub mode: Mode,
     pub snat: Vec<Addr>,
     /// Backends with their weights, drained ones included.
@@ -57,6 +91,9 @@ pub struct FrontendPlan {
     pub announce: PortMask,
     /// Slots of the Maglev table.
     pub table_size: u32,
+    pub policy: Policy,
+    /// In mode `nat`: a reply without a flow is translated.
+    pub stateless_replies: bool,
 }
 
 impl PortPlan {
@@ -104,22 +141,33 @@ pub fn plan(
 ) -> Result<Plan, Vec<Problem>> {
     let known = match strictness {
         Strictness::New => &[][..],
-        Strictness::Running => &compiler.memo.tables.ports,
+        Strictness::Running => &compiler.memo.compiled.tables.ports,
     };
     let mut ports = ports::plan(&compiler.ports, known, desired, topology)?;
-    let mut problems = Vec::new();
-    let paths = reach::paths(desired, topology, &ports, lookup, &mut problems);
     let linux = LinuxOwned::new(topology);
-    let sources = snat::plan(desired, &linux, &ports, &paths, &mut problems);
-    if strictness == Strictness::Running {
-        problems = problems.into_iter().map(Problem::demoted).collect();
+    let services = &desired.services;
+    let frontends: Vec<_> =
+        services.iter().map(|service| services::frontends(desired, service, &ports)).collect();
+    let backends = backends::plan(frontends.iter().flatten(), &ports, lookup);
+    let sources = snat::plan(desired, &linux, &backends);
+    let mut troubles =
+        Troubles { host: std::mem::take(&mut ports.unusable), services: BTreeMap::new() };
+    for (index, service) in services.iter().enumerate() {
+        let found = reach::troubles(desired, service, topology, &ports, lookup);
+        if !found.is_empty() {
+            troubles.services.insert(index, found);
+        }
     }
-    let services = services::plan(desired, &linux, &ports, &sources, &mut problems);
-    let mut warnings = std::mem::take(&mut ports.unusable);
-    for problem in problems.extract_if(.., |problem| !problem.is_error()) {
-        warnings.push(problem);
+    troubles.host.extend(snat::service_ports_clash(desired, &sources));
+    let mut problems = Vec::new();
+    for service in services {
+        services::vips_are_free(service, &linux, &mut problems);
     }
-    problems.extend(too_many(&services));
+    let routers = routers::plan(desired, &linux, &ports, &mut problems);
+    problems.extend(too_many(frontends.iter().flatten().count(), &backends));
+    if strictness == Strictness::New {
+        problems.extend(troubles.take_errors());
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -128,17 +176,21 @@ pub fn plan(
         lookup: Arc::clone(lookup),
         snat: sources.addresses,
         retired_snat: HashSet::new(),
-        backends: services.backends,
-        backend_order: services.order,
-        frontends: services.frontends,
-        warnings,
+        sources: sources.uses,
+        hops: backends.hops(lookup),
+        backends,
+        frontends,
+        routers,
+        apart: Arc::clone(&desired.apart),
+        troubles,
     })
 }
 
-/// Ids are 20 bits wide; tombstones need some of them.
-fn too_many(services: &services::Services) -> Option<Problem> {
-    let limit = FrontendId::INDEX_MAX - TOMBSTONES_MAX;
-    let most = services.frontends.len().max(services.backends.len());
-    let what = format!("{most} (VIP, port) pairs or backends; one gateway holds {limit}");
-    (most > limit).then(|| Problem::error(None, what).help("spread the services over gateways"))
+/// Most frontends, and most backends: ids are 20 bits wide, and tombstones need some of them.
+pub const MOST: usize = FrontendId::INDEX_MAX - TOMBSTONES_MAX;
+
+fn too_many(frontends: usize, backends: &Backends) -> Option<Problem> {
+    let most = frontends.max(backends.by_key.len());
+    let what = format!("{most} (VIP, port) pairs or backends; one gateway holds {MOST}");
+    (most > MOST).then(|| Problem::error(None, what).help("spread the services over gateways"))
 }

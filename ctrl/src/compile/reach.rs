@@ -1,39 +1,34 @@
-use std::collections::HashMap;
-
 use dataplane::addr::Addr;
-use dataplane::tables::PortId;
 
 use super::plan::PortPlan;
 use super::routes::{self, Lookup};
+use super::{dsr, snat};
 use crate::desired::{BackendSettings, Desired, Service};
 use crate::problem::Problem;
 use crate::topology::{RouteKind, Topology};
 
-/// The port that each backend address is reached through.
-pub type Paths = HashMap<Addr, PortId>;
-
-/// Looks up the way to every backend; each one without is a problem of its service.
-pub fn paths(
+/// What keeps packets from the backends of one service: no way to them, or no source address.
+pub fn troubles(
     desired: &Desired,
+    service: &Service,
     topology: &Topology,
     ports: &PortPlan,
     lookup: &Lookup,
-    problems: &mut Vec<Problem>,
-) -> Paths {
-    let mut paths = Paths::new();
-    for service in &desired.services {
-        for backend in &service.backends {
-            let addr = Addr::from(backend.address.value);
-            if paths.contains_key(&addr) {
-                continue;
-            }
-            match lookup.route(addr).and_then(|route| route.port) {
-                Some(port) => drop(paths.insert(addr, port)),
-                None => problems.push(unreachable(service, backend, topology, ports)),
+) -> Vec<Problem> {
+    let mut troubles = dsr::off_link(service, ports, lookup);
+    for backend in &service.backends {
+        let addr = Addr::from(backend.address.value);
+        match lookup.hop(addr) {
+            None => troubles.push(unreachable(service, backend, topology, ports)),
+            Some((port, _)) => {
+                let named = || !snat::named(desired, service, addr.family()).is_empty();
+                if ports.address(port, addr.family()).is_none() && !named() {
+                    troubles.push(snat::no_default(service, backend, ports.get(port)));
+                }
             }
         }
     }
-    paths
+    troubles
 }
 
 fn unreachable(

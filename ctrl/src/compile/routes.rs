@@ -25,6 +25,29 @@ impl Lookup {
     pub fn route(&self, dest: Addr) -> Option<Route> {
         self.routing.route(dest)
     }
+
+    /// The next hop towards `dest`.
+    pub fn hop(&self, dest: Addr) -> Option<(PortId, Addr)> {
+        let Route { port, gateway, .. } = self.route(dest)?;
+        Some((port?, gateway.unwrap_or(dest)))
+    }
+
+    /// The routers of all routes.
+    pub fn routers(&self) -> impl Iterator<Item = (PortId, Addr)> {
+        self.routes.iter().filter_map(|(_, route)| Some((route.port?, route.gateway?)))
+    }
+
+    /// The prefix of the link through which `dest` is reached, itself or its router.
+    pub fn link(&self, dest: Addr) -> Option<IpNet> {
+        let (prefix, route) = self.routing.route_with_prefix(dest)?;
+        match route.gateway {
+            None => route.port.map(|_| prefix),
+            Some(gateway) => {
+                let (prefix, route) = self.routing.route_with_prefix(gateway)?;
+                (route.port.is_some() && route.gateway.is_none()).then_some(prefix)
+            }
+        }
+    }
 }
 
 /// The kernel's routes as ours, one for each prefix, in the order of prefixes.

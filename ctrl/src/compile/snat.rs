@@ -1,21 +1,22 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use dataplane::addr::{Addr, Family};
-use dataplane::tables::SnatAddress;
+use dataplane::tables::frontend::Mode;
+use dataplane::tables::{Port, SnatAddress};
 
+use super::backends::{BackendPlan, Backends};
 use super::linux::LinuxOwned;
-use super::plan::PortPlan;
-use super::reach::Paths;
-use crate::desired::{Desired, Located, Service};
+use super::uses::Uses;
+use crate::desired::{BackendSettings, Desired, Located, Service};
 use crate::problem::Problem;
 
-/// Every source address, and which backend uses which by default.
+/// Every source address that is used.
 #[derive(Debug, Default)]
 pub struct Sources {
     pub addresses: BTreeMap<Addr, SnatAddress>,
-    /// By backend address: the address of the port that it is reached through.
-    pub default_of: HashMap<Addr, Addr>,
+    /// How often each is named, or is the default of a backend.
+    pub uses: Uses<Addr>,
 }
 
 /// Source addresses that a service names for a family: its own, else the gateway's, else none
@@ -30,76 +31,51 @@ pub fn named(desired: &Desired, service: &Service, family: Family) -> Vec<Addr> 
 }
 
 /// Gathers every source address with its port range.
-pub fn plan(
-    desired: &Desired,
-    linux: &LinuxOwned<'_>,
-    ports: &PortPlan,
-    paths: &Paths,
-    problems: &mut Vec<Problem>,
-) -> Sources {
-    let mut sources = Sources::default();
+pub fn plan(desired: &Desired, linux: &LinuxOwned<'_>, backends: &Backends) -> Sources {
     let own = desired.services.iter().flat_map(|service| &service.snat_addresses);
-    for addr in desired.snat.addresses.iter().chain(own) {
-        add(&mut sources, desired, linux, addr.value);
+    let named = desired.snat.addresses.iter().chain(own).map(|addr| Addr::from(addr.value));
+    let defaults = backends.by_key.values().filter_map(BackendPlan::default_snat);
+    let mut sources = Sources::default();
+    for addr in named.chain(defaults) {
+        if sources.uses.add(addr) {
+            sources.addresses.insert(addr, source(desired, linux, addr));
+        }
     }
-    for service in &desired.services {
-        defaults(service, desired, ports, paths, &mut sources, problems);
-    }
-    let used: Vec<_> = sources.default_of.values().copied().collect();
-    for addr in used {
-        add(&mut sources, desired, linux, addr.to_ip());
-    }
-    service_ports_clash(desired, &sources, problems);
     sources
 }
 
-fn add(sources: &mut Sources, desired: &Desired, linux: &LinuxOwned<'_>, ip: IpAddr) {
-    let addr = Addr::from(ip);
-    sources.addresses.entry(addr).or_insert_with(|| {
-        let shared = linux.interface(ip).is_some();
-        let span = if shared { &desired.snat.shared_ports } else { &desired.snat.ports };
-        SnatAddress { addr, ports: span.value.clone(), shared }
-    });
+fn source(desired: &Desired, linux: &LinuxOwned<'_>, addr: Addr) -> SnatAddress {
+    let shared = linux.interface(addr.to_ip()).is_some();
+    let span = if shared { &desired.snat.shared_ports } else { &desired.snat.ports };
+    SnatAddress { addr, ports: span.value.clone(), shared }
 }
 
-/// The default source of each backend of a service that names none of its family.
-fn defaults(
-    service: &Service,
-    desired: &Desired,
-    ports: &PortPlan,
-    paths: &Paths,
-    sources: &mut Sources,
-    problems: &mut Vec<Problem>,
-) {
-    for family in [Family::V4, Family::V6] {
-        if !named(desired, service, family).is_empty() {
-            continue;
-        }
-        for backend in &service.backends {
-            let addr = Addr::from(backend.address.value);
-            let Some(port) = paths.get(&addr).filter(|_| addr.family() == family) else { continue };
-            match ports.address(*port, family) {
-                Some(source) => drop(sources.default_of.insert(addr, source)),
-                None => problems.push(
-                    Problem::error(
-                        backend.address.place(),
-                        format!(
-                            "port {} has no global, permanent {} address to be the source towards backend {addr} of service `{}`",
-                            ports.get(*port).name,
-                            family_name(family),
-                            service.name.value
-                        ),
-                    )
-                    .help("give the port an address, or name one in snat.addresses or snat_addresses"),
-                ),
-            }
-        }
+/// A backend of a service that names no source of its family, behind a port that has none either.
+pub fn no_default(service: &Service, backend: &BackendSettings, port: &Port) -> Problem {
+    let addr = Addr::from(backend.address.value);
+    let what = format!(
+        "port {} has no global, permanent {} address to be the source towards backend {addr} of service `{}`",
+        port.name,
+        family_name(addr.family()),
+        service.name.value
+    );
+    let problem = Problem::error(backend.address.place(), what)
+        .help("give the port an address, or name one in snat.addresses or snat_addresses");
+    unless_needed(service.mode, problem)
+}
+
+/// In other modes only hairpin clients are served from an address of ours.
+fn unless_needed(mode: Mode, problem: Problem) -> Problem {
+    match mode {
+        Mode::Snat => problem,
+        Mode::Nat | Mode::DsrL2 => problem.demoted(),
     }
 }
 
 /// A VIP that is a source too must not use a service's port as a source port: a reply could not
 /// be told from a request.
-fn service_ports_clash(desired: &Desired, sources: &Sources, problems: &mut Vec<Problem>) {
+pub fn service_ports_clash(desired: &Desired, sources: &Sources) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let mut seen = HashSet::new();
     for service in &desired.services {
         for vip in &service.vips {
@@ -121,6 +97,7 @@ fn service_ports_clash(desired: &Desired, sources: &Sources, problems: &mut Vec<
             }
         }
     }
+    problems
 }
 
 /// How people call a family.

@@ -3,8 +3,10 @@ use std::fmt;
 
 use dataplane::addr::{Addr, Proto};
 
+use super::policy;
 use super::shift::{Shift, Tables};
 use crate::compile::members;
+use crate::desired::health::Probe;
 use crate::desired::{Announce, Desired, Service, TableSize};
 
 /// What a change does to one service.
@@ -36,6 +38,11 @@ pub fn compare(name: &str, sides: [Side<'_>; 2], tables: &mut Tables) -> Option<
         let (before, after) = (announced(&old.1.announce), announced(&new.1.announce));
         changes.push(format!("~ announced on {before} -> {after}"));
     }
+    if old.1.health != new.1.health {
+        let (before, after) = (checked(old.1), checked(new.1));
+        changes.push(format!("~ health check {before} -> {after}"));
+    }
+    changes.extend(policy::compare(old.1, new.1));
     let frontends = kept(old.1, new.1);
     let shifts: Vec<Shift> = frontends
         .iter()
@@ -49,6 +56,15 @@ pub fn compare(name: &str, sides: [Side<'_>; 2], tables: &mut Tables) -> Option<
     let flows = mean(&shifts);
     let still = flows.is_none_or(|flows| flows == Shift::default());
     (!changes.is_empty() || !still).then(|| ServiceDiff { name: name.into(), changes, flows })
+}
+
+fn checked(service: &Service) -> String {
+    let Some(check) = &service.health else { return "none".into() };
+    let Probe { kind, interval, timeout, rise, fall } = &check.probe;
+    let port = check.port.as_ref().map(|port| format!(" port {}", port.value)).unwrap_or_default();
+    let reset = if check.reset_on_fail { ", resets flows" } else { "" };
+    let panic = if check.panic { "" } else { ", no panic" };
+    format!("{kind}{port} each {interval:?} within {timeout:?}, {rise}/{fall}{reset}{panic}")
 }
 
 /// Whether two services have a (VIP, port) in common.
@@ -124,7 +140,7 @@ fn sets(
     [of(old), of(new)]
 }
 
-fn listed(changes: &mut Vec<String>, word: &str, [old, new]: [BTreeSet<String>; 2]) {
+pub(super) fn listed(changes: &mut Vec<String>, word: &str, [old, new]: [BTreeSet<String>; 2]) {
     changes.extend(old.difference(&new).map(|gone| format!("- {word} {gone}")));
     changes.extend(new.difference(&old).map(|come| format!("+ {word} {come}")));
 }

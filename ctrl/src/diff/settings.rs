@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use crate::desired::{Desired, Located, PortSettings};
+use crate::desired::{Announce, Desired, Located, PortSettings};
 
 /// What is different in the gateway's own settings, one line each. What is bound at start says
 /// so.
@@ -23,6 +23,7 @@ pub fn compare(old: &Desired, new: &Desired) -> Vec<String> {
         let all: Vec<String> = list.iter().map(|addr| addr.value.to_string()).collect();
         if all.is_empty() { "the ports' own".to_owned() } else { all.join(", ") }
     };
+    routers(&mut lines, old, new);
     if old.snat.addresses != new.snat.addresses {
         let (before, after) = (list(&old.snat.addresses), list(&new.snat.addresses));
         lines.push(format!("snat.addresses {before} -> {after}"));
@@ -36,6 +37,26 @@ pub fn compare(old: &Desired, new: &Desired) -> Vec<String> {
         lines.push("maglev.seed changes: every gateway of the group needs the same".into());
     }
     lines
+}
+
+fn routers(lines: &mut Vec<String>, old: &Desired, new: &Desired) {
+    let all = |desired: &Desired| -> BTreeMap<std::net::IpAddr, Announce> {
+        let routers = desired.routers.iter();
+        routers.map(|router| (router.address.value, router.announce.clone())).collect()
+    };
+    let (old, new) = (all(old), all(new));
+    for addr in old.keys().filter(|addr| !new.contains_key(*addr)) {
+        lines.push(format!("router address {addr} is removed"));
+    }
+    for (addr, announce) in &new {
+        match old.get(addr) {
+            None => lines.push(format!("router address {addr} is added")),
+            Some(before) if before != announce => {
+                lines.push(format!("router address {addr} is announced elsewhere"));
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 const RESTART: &str = " (needs a restart)";

@@ -1,4 +1,6 @@
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -6,7 +8,7 @@ use dataplane::addr::Addr;
 use dataplane::tables::PortId;
 
 use super::{Gateway, now};
-use crate::compile::Compiled;
+use crate::compile::{Compiled, WantedNeighbour};
 use crate::problem;
 
 /// How long workers may take to adopt new tables before it is worth a warning.
@@ -16,12 +18,21 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Between two looks at whether they have.
 const ADOPT_POLL: Duration = Duration::from_micros(200);
 
+/// What the kernel was last brought in step with; `None` when it has to be done again.
+#[derive(Debug, Default)]
+pub struct InStep {
+    neighbours: Option<Arc<[WantedNeighbour]>>,
+    groups: Option<Arc<[(u32, Ipv6Addr)]>>,
+}
+
 impl Gateway {
     /// The same wishes on what the host looks like now, or with what was removed gone for good.
     pub(super) async fn recompile(&mut self) {
+        // The kernel forgets entries of a link that loses its carrier.
+        self.in_step.neighbours = None;
         let uptime = self.uptime();
-        let failure = match self.compiler.recompile(&self.desired, self.netlink.topology(), uptime)
-        {
+        let effective = self.standing.lay_over(&self.desired, uptime);
+        let failure = match self.compiler.recompile(&effective, self.netlink.topology(), uptime) {
             Ok(compiled) => {
                 let warnings = problem::render_all(&compiled.warnings, None);
                 match self.take_over(compiled).await {
@@ -60,7 +71,7 @@ impl Gateway {
         self.compiled.next_deadline = Some(self.uptime() + RETRY);
     }
 
-    /// Puts a compilation into force. Removals leave steering first, additions enter it last: at
+    /// Puts a compilation into force. What is the same `Arc` as before is in force already. Removals leave steering first, additions enter it last: at
     /// no time does a packet reach a worker whose tables do not know it.
     pub(super) async fn take_over(&mut self, compiled: Compiled) -> Result<()> {
         let result = self.put_into_force(compiled).await;
@@ -81,19 +92,18 @@ impl Gateway {
         self.await_adoption().await;
         if steering_changed {
             self.steer.add(&compiled.steering).context("steer more")?;
-            self.steered = Some(compiled.steering.clone());
+            self.steered = Some(Arc::clone(&compiled.steering));
         }
         let before = std::mem::replace(&mut self.compiled, compiled);
         self.manage_neighbours().await;
         self.join_groups();
         self.plan_announcements(&before);
-        self.forget_shares();
         Ok(())
     }
 
     async fn await_adoption(&self) {
         let began = now();
-        while !self.engine.adopted() {
+        while !self.engine.adopted(|worker| self.stalls.is_stalled(worker)) {
             if began.elapsed() > ADOPT {
                 tracing::warn!("a worker has not adopted new tables for {ADOPT:?}");
                 return;
@@ -103,37 +113,45 @@ impl Gateway {
     }
 
     async fn manage_neighbours(&mut self) {
-        let wanted: BTreeSet<_> = self
-            .compiled
-            .wanted_neighbours
-            .iter()
-            .filter(|neighbour| neighbour.managed)
-            .map(|neighbour| (neighbour.ifindex, neighbour.addr))
-            .collect();
-        if let Err(error) = self.netlink.manage_only(&wanted).await {
-            tracing::warn!("{error:#}");
+        let all = &self.compiled.wanted_neighbours;
+        if self.in_step.neighbours.as_ref().is_some_and(|done| Arc::ptr_eq(done, all)) {
+            return;
         }
+        let managed = all.iter().filter(|neighbour| neighbour.managed);
+        let wanted: BTreeSet<_> =
+            managed.map(|neighbour| (neighbour.ifindex, neighbour.addr)).collect();
+        self.in_step.neighbours = match self.netlink.manage_only(&wanted).await {
+            Ok(()) => Some(Arc::clone(all)),
+            Err(error) => {
+                tracing::warn!("{error:#}");
+                None
+            }
+        };
     }
 
     fn join_groups(&mut self) {
-        let groups: BTreeSet<_> = self
-            .compiled
-            .groups
-            .iter()
-            .filter_map(|(port, group)| Some((self.ifindex(*port)?, *group)))
-            .collect();
-        if let Err(error) = self.groups.set(&groups) {
-            tracing::warn!("{error:#}");
+        let all = &self.compiled.groups;
+        if self.in_step.groups.as_ref().is_some_and(|done| Arc::ptr_eq(done, all)) {
+            return;
         }
+        self.in_step.groups = match self.groups.set(&all.iter().copied().collect()) {
+            Ok(()) => Some(Arc::clone(all)),
+            Err(error) => {
+                tracing::warn!("{error:#}");
+                None
+            }
+        };
     }
 
     /// Announces what is announced now and was not before.
     fn plan_announcements(&mut self, before: &Compiled) {
-        let announced: BTreeSet<_> = pairs(&self.compiled).collect();
-        let known: BTreeSet<_> = pairs(before).collect();
-        self.announcements.retain(|addr, port| announced.contains(&(addr, port)));
-        for (addr, port) in announced.difference(&known) {
-            self.announcements.plan(now(), *addr, *port);
+        if !Arc::ptr_eq(&before.announce, &self.compiled.announce) {
+            let announced: BTreeSet<_> = pairs(&self.compiled).collect();
+            let known: BTreeSet<_> = pairs(before).collect();
+            self.announcements.retain(|addr, port| announced.contains(&(addr, port)));
+            for (addr, port) in announced.difference(&known) {
+                self.announcements.plan(now(), *addr, *port);
+            }
         }
         self.announce_due();
     }
@@ -150,7 +168,7 @@ impl Gateway {
     }
 }
 
-fn pairs(compiled: &Compiled) -> impl Iterator<Item = (Addr, PortId)> + '_ {
+pub(super) fn pairs(compiled: &Compiled) -> impl Iterator<Item = (Addr, PortId)> + '_ {
     let ports = compiled.tables.ports.len() as u8;
     compiled.announce.iter().flat_map(move |(addr, mask)| {
         (0..ports).map(PortId).filter(|port| mask.contains(*port)).map(|port| (*addr, port))

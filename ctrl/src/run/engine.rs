@@ -150,9 +150,9 @@ impl Engine {
         }
     }
 
-    /// Whether no worker looks into older tables.
-    pub(super) fn adopted(&self) -> bool {
-        self.publisher.all_adopted(self.publisher.epoch())
+    /// Whether no worker looks into older tables, those left out that are `excused`.
+    pub(super) fn adopted(&self, excused: impl Fn(usize) -> bool) -> bool {
+        self.publisher.behind(self.publisher.epoch()).all(excused)
     }
 
     /// The epoch of the tables published last.

@@ -9,6 +9,7 @@ use tokio::time::{Interval, sleep_until};
 use super::announce::Announcements;
 use super::hops::HopRequests;
 use super::queries::Query;
+use crate::health::book::Book;
 use crate::netlink::Netlink;
 use crate::watch::ConfigWatch;
 
@@ -24,10 +25,14 @@ pub enum Event {
     HopsAsked,
     /// Time to tell the kernel which neighbours are in use.
     RefreshHops,
+    /// Time to look whether the workers make progress.
+    LookAtWorkers,
     /// Time to announce an address again.
     AnnounceDue,
-    /// Something that was removed has had its time.
+    /// Something that was removed or released has had its time.
     RemovalDue,
+    /// A backend has failed its check, or is back.
+    HealthChanged,
     /// Somebody asks the admin API.
     Query(Query),
     /// A worker thread has ended without being told to.
@@ -67,10 +72,12 @@ pub struct Sources<'a> {
     pub(super) netlink: &'a mut Netlink,
     pub(super) outside: &'a mut Outside,
     pub(super) refresh: &'a mut Interval,
+    pub(super) look: &'a mut Interval,
     pub(super) queries: &'a mut mpsc::Receiver<Query>,
     pub(super) ended: &'a Notify,
     pub(super) hops: &'a HopRequests,
     pub(super) announcements: &'a Announcements,
+    pub(super) health: &'a Book,
     pub(super) recompile: Option<Duration>,
     pub(super) began: Instant,
 }
@@ -92,6 +99,7 @@ impl Sources<'_> {
                 Event::Topology
             }
             () = at(self.announcements.next_due()) => Event::AnnounceDue,
+            () = self.health.changed() => Event::HealthChanged,
             _ = self.outside.hangup.recv() => Event::Hangup,
             changed = self.outside.watch.changed() => {
                 if let Err(error) = changed {
@@ -100,6 +108,7 @@ impl Sources<'_> {
                 Event::ConfigChanged
             }
             Some(query) = self.queries.recv() => Event::Query(query),
+            _ = self.look.tick() => Event::LookAtWorkers,
             _ = self.refresh.tick() => Event::RefreshHops,
             () = at(removal) => Event::RemovalDue,
         };

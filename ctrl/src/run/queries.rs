@@ -6,21 +6,23 @@ use std::time::{Duration, SystemTime};
 use dataplane::addr::{Addr, L4Port};
 use dataplane::counters::{Counter, Counters, FrontendCounters, PortCounters};
 use dataplane::drop_reason::DropReason;
-use dataplane::tables::{BackendId, BackendState, FrontendId, Maglev, PortId};
+use dataplane::tables::{BackendId, FrontendId, Maglev, PortId};
 use dataplane::worker::command::{Census, Command, FlowInfo, ListFlows};
 use tokio::sync::oneshot;
 
 use super::Gateway;
+use super::backends::Sources;
 use super::engine::worker::{Handle, WorkerThread};
+use super::orders::Order;
 use crate::api_types::{self, Flow, Frames, Reload, Service, Status};
 use crate::compile::{FrontendView, ServiceView, shares};
 use crate::memory;
 use crate::metrics;
 
 /// Places of the flow table that a worker looks at in one go, so that packets do not wait.
-const PLACES: usize = 512;
+pub(super) const PLACES: usize = 512;
 /// How long a worker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A question of the admin API, with where its answer goes.
 pub enum Query {
@@ -37,6 +39,8 @@ pub enum Query {
         /// Where the answer goes.
         reply: oneshot::Sender<Vec<Flow>>,
     },
+    /// Something shall change.
+    Order(Order),
     /// Everything that is counted, in OpenMetrics text.
     Metrics(oneshot::Sender<String>),
 }
@@ -52,7 +56,7 @@ pub(super) type Shares = HashMap<*const Maglev, (Arc<Maglev>, HashMap<BackendId,
 impl Gateway {
     /// Answers now what control knows; what a worker must say is awaited in a task of its own.
     /// An asker that has gone away meanwhile misses nothing.
-    pub(super) fn answer(&mut self, query: Query) {
+    pub(super) async fn answer(&mut self, query: Query) {
         match query {
             Query::Status(reply) => {
                 let (status, workers) = (self.status(), self.engine.handles());
@@ -71,6 +75,7 @@ impl Gateway {
                     let _ = reply.send(flows(&workers, &names, limit, service.as_deref()).await);
                 });
             }
+            Query::Order(order) => self.obey(order).await,
             Query::Metrics(reply) => {
                 let _ = reply.send(metrics::render(&self.status(), &self.services()));
             }
@@ -90,10 +95,13 @@ impl Gateway {
             config: self.config.display().to_string(),
             last_reload: self.last_reload(),
             ports: self.ports(),
-            workers: self.engine.workers().iter().map(|worker| self.worker(worker)).collect(),
+            workers: self.workers(),
             frames: None,
             drops: drops.collect(),
             verdicts: self.verdicts(),
+            health: self.standing.health(),
+            drained: self.standing.drained(),
+            released: self.standing.released(self.uptime()),
         }
     }
 
@@ -130,10 +138,21 @@ impl Gateway {
             .collect()
     }
 
+    fn workers(&self) -> Vec<api_types::Worker> {
+        let workers = self.engine.workers().iter().enumerate();
+        workers
+            .map(|(number, worker)| {
+                let stalled = self.stalls.is_stalled(number);
+                api_types::Worker { stalled, ..self.worker(worker) }
+            })
+            .collect()
+    }
+
     fn worker(&self, worker: &WorkerThread) -> api_types::Worker {
         let counters = &worker.counters;
         api_types::Worker {
             core: worker.core,
+            stalled: false,
             flows: counters.flows.get(),
             flows_max: memory::flow_table(&self.desired.worker).flows as u64,
             half_open: counters.half_open.get(),
@@ -180,8 +199,10 @@ impl Gateway {
     }
 
     /// Works out the shares of tables that were not asked for before: each is walked once in its
-    /// life.
+    /// life. Lets go of tables that nobody else holds: not with every change, since there may be
+    /// many of both.
     fn learn_shares(&mut self) {
+        self.shares.retain(|_, (maglev, _)| Arc::strong_count(maglev) > 1);
         for (_, frontend) in self.compiled.tables.frontends.iter() {
             let Some(maglev) = &frontend.maglev else { continue };
             let entry = self.shares.entry(Arc::as_ptr(maglev));
@@ -189,39 +210,33 @@ impl Gateway {
         }
     }
 
-    /// Lets go of tables that nobody else holds.
-    pub(super) fn forget_shares(&mut self) {
-        self.shares.retain(|_, (maglev, _)| Arc::strong_count(maglev) > 1);
-    }
-
     /// Every (VIP, port) of every service, with the shares that are known.
     fn services(&self) -> Vec<Service> {
+        let sources = &self.service_sources();
         let services = self.compiled.services.iter();
         services
-            .flat_map(|service| service.frontends.iter().map(move |f| self.service(service, f)))
+            .flat_map(|service| {
+                service.frontends.iter().map(move |f| self.service(service, f, sources))
+            })
             .collect()
     }
 
-    fn service(&self, service: &ServiceView, view: &FrontendView) -> Service {
+    fn service(
+        &self,
+        service: &ServiceView,
+        view: &FrontendView,
+        sources: &Sources<'_>,
+    ) -> Service {
         let tables = &self.compiled.tables;
         let frontend = tables.frontends.get(view.id);
         let maglev = frontend.and_then(|f| f.maglev.as_ref());
         let shares = maglev.and_then(|maglev| self.shares.get(&Arc::as_ptr(maglev)));
-        let share_of = |id| shares.and_then(|(_, shares)| shares.get(id)).copied();
-        let backends = view.members.iter().filter_map(|member| {
-            let backend = tables.backends.get(member.id)?;
-            let draining = member.weight == 0 || backend.state == BackendState::Draining;
-            Some(api_types::Backend {
-                address: backend.addr.to_ip(),
-                port: backend.port,
-                weight: member.weight,
-                state: if draining { "draining" } else { "active" }.to_owned(),
-                share_percent: share_of(&member.id).unwrap_or(0.0) * 100.0,
-                flows: None,
-            })
-        });
+        let share_of = |id| shares.and_then(|(_, shares)| shares.get(&id)).copied();
+        let backends = sources.backends(&service.name, view, &tables.backends, share_of);
+        let addr = view.key.addr;
+        let silent = self.standing.effective.desired.apart.get(&addr).is_some_and(|a| !a.announced);
         let announce = (0..).map(PortId).zip(tables.ports.iter());
-        let announce = announce.filter(|(id, _)| view.announce.contains(*id));
+        let announce = announce.filter(|(id, _)| view.announce.contains(*id) && !silent);
         let count = |which: fn(&FrontendCounters) -> u64| {
             self.engine.sum(|counters| counters.frontend(view.id).map_or(0, which))
         };
@@ -230,10 +245,13 @@ impl Gateway {
             vip: view.key.addr.to_ip(),
             port: view.key.port,
             protocol: view.key.proto.to_string(),
-            mode: "snat".to_owned(),
+            mode: service.mode.name().to_owned(),
             announce: announce.map(|(_, port)| port.name.to_string()).collect(),
             table_size: view.table_size,
-            backends: backends.collect(),
+            backends,
+            hold: self.standing.hold_word(addr, self.uptime()),
+            drained: self.standing.drains.vip(addr),
+            panic: self.standing.panics(&service.name, addr.family()),
             flows_total: count(|c| c.flows.get()),
             packets_in: count(|c| c.packets_in.get()),
             bytes_in: count(|c| c.bytes_in.get()),
@@ -319,6 +337,7 @@ fn describe(info: FlowInfo, names: &Names) -> Flow {
         proto: info.proto.to_string(),
         client: end(info.client),
         vip: info.vip.map(end),
+        mode: info.mode.name().to_owned(),
         snat: info.snat.0.map(|addr| end((addr, info.snat.1))),
         backend: end(info.backend),
         state: info.state.name().to_owned(),

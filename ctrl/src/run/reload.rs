@@ -98,7 +98,7 @@ impl Gateway {
         let file = self.config.display().to_string();
         let told = |problems: &[Problem]| problem::render_all(problems, Some(&text));
         let loaded = source::toml::load(&file, &text).map_err(|problems| told(&problems))?;
-        let desired = self.options.override_in(loaded.desired);
+        let mut desired = self.options.override_in(loaded.desired);
         // What is not wholly in force is put there, whether the wishes are new or not.
         if desired == self.desired && self.steered.is_some() {
             tracing::info!("configuration read again: nothing changed");
@@ -116,10 +116,13 @@ impl Gateway {
         trial
             .and_then(|compiled| super::refuse_conflicts(&desired, &compiled))
             .map_err(|problems| told(&problems))?;
+        // Only now: what was wrong has been told with its new place.
+        desired.keep_services(&self.desired);
         let uptime = self.uptime();
+        let effective = self.standing.lay_over(&desired, uptime);
         let compiled = self
             .compiler
-            .compile(&desired, self.netlink.topology(), uptime)
+            .compile(&effective, self.netlink.topology(), uptime)
             .map_err(|problems| told(&problems))?;
         for warning in loaded.warnings.iter().chain(&compiled.warnings) {
             tracing::warn!("{}", warning.render(Some(&text)));
@@ -127,6 +130,7 @@ impl Gateway {
         let taken = self.take_over(compiled).await;
         // Also when that failed: part of it may be in force, and the next attempt is made with it.
         self.desired = desired;
+        self.standing.follow(&self.desired);
         taken.map_err(|error| {
             let why = format!("{error:#}");
             Failure::Unfinished(format!(

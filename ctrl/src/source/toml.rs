@@ -15,6 +15,12 @@ mod value;
 mod settings;
 /// `[[service]]`.
 mod service;
+/// `[service.health]`.
+mod health;
+/// What a service does besides balancing.
+mod policy;
+/// `[[router]]`.
+mod router;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -28,6 +34,7 @@ use crate::problem::{self, Place, Problem};
 use crate::validate::validate;
 use place::Positions;
 use section::Section;
+pub use value::milliseconds;
 
 /// What a good file holds.
 #[derive(Debug, Clone)]
@@ -101,6 +108,9 @@ impl Reader {
         };
         let ports = self.tables(&top, "port").into_iter();
         desired.ports = ports.map(|(span, table)| settings::port(self, table, span)).collect();
+        let routers = self.tables(&top, "router").into_iter();
+        let decoded = routers.filter_map(|(span, table)| router::router(self, table, span));
+        desired.routers = decoded.collect();
         let services = self.tables(&top, "service").into_iter();
         let decoded = services.map(|(span, table)| service::service(self, table, span));
         desired.services = decoded.map(Arc::<Service>::new).collect();

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use dataplane::addr::Addr;
-use portreeve_bpf_abi::{AddressFlags, RangePrefix};
+use dataplane::tables::NatEnd;
+use portreeve_bpf_abi::{AddressFlags, NatBackend, RangePrefix};
 use zerocopy::transmute;
 
 use super::blocks::blocks;
@@ -12,6 +13,9 @@ pub(super) type Addresses = BTreeMap<[u8; 16], [u8; 4]>;
 /// Entries of `port_ranges`: (prefix length, block) to a value that nobody reads.
 pub(super) type Ranges = BTreeMap<(u32, [u8; 20]), [u8; 4]>;
 
+/// Entries of `nat_backends`: backend to a value that nobody reads.
+pub(super) type NatBackends = BTreeMap<[u8; 20], [u8; 4]>;
+
 /// The entry is there: all that its value says.
 const PRESENT: [u8; 4] = 1u32.to_ne_bytes();
 
@@ -20,6 +24,7 @@ const PRESENT: [u8; 4] = 1u32.to_ne_bytes();
 pub(super) struct Entries {
     pub(super) addresses: Addresses,
     pub(super) ranges: Ranges,
+    pub(super) nat_backends: NatBackends,
 }
 
 impl From<&Steering> for Entries {
@@ -34,6 +39,7 @@ impl From<&Steering> for Entries {
                 }
             }
         }
+        steering.nat_backends.iter().for_each(|end| entries.nat_backend(end));
         steering.host.iter().for_each(|addr| entries.flag(addr, AddressFlags::HOST));
         entries
     }
@@ -43,6 +49,12 @@ impl Entries {
     fn flag(&mut self, addr: &Addr, flag: AddressFlags) {
         let flags = self.addresses.entry(*addr.octets()).or_default();
         *flags = (AddressFlags::from_bytes(*flags) | flag).to_bytes();
+    }
+
+    fn nat_backend(&mut self, end: &NatEnd) {
+        self.flag(&end.addr, AddressFlags::BACKEND);
+        let key = NatBackend::new(*end.addr.octets(), end.proto as u8, end.port);
+        self.nat_backends.insert(transmute!(key), PRESENT);
     }
 
     fn range(&mut self, addr: &Addr, range: &PortRange) {
@@ -68,6 +80,7 @@ mod tests {
         let entries = Entries::from(&Steering {
             addresses: BTreeMap::from([(addr, Share::Ranges(vec![range]))]),
             host: BTreeSet::from([addr]),
+            ..Steering::default()
         });
         let flags = AddressFlags::SHARED | AddressFlags::HOST;
         assert_eq!(entries.addresses, BTreeMap::from([(*addr.octets(), flags.to_bytes())]));
@@ -83,9 +96,21 @@ mod tests {
         let addr = Addr::v6([0x20; 16]);
         let entries = Entries::from(&Steering {
             addresses: BTreeMap::from([(addr, Share::Whole)]),
-            host: BTreeSet::new(),
+            ..Steering::default()
         });
         assert_eq!(entries.addresses[addr.octets()], AddressFlags::WHOLE.to_bytes());
         assert!(entries.ranges.is_empty());
+    }
+
+    #[test]
+    fn a_nat_backend_is_an_address_and_an_end() {
+        let addr = Addr::v4([192, 0, 2, 1]);
+        let end = NatEnd { addr, port: 0x1234, proto: Proto::Tcp };
+        let entries =
+            Entries::from(&Steering { nat_backends: BTreeSet::from([end]), ..Steering::default() });
+        assert_eq!(entries.addresses[addr.octets()], AddressFlags::BACKEND.to_bytes());
+        let key: Vec<_> = entries.nat_backends.into_keys().collect();
+        let wanted = [addr.octets().as_slice(), &[0x12, 0x34, 6, 0]].concat();
+        assert_eq!(key, [wanted.as_slice()]);
     }
 }

@@ -17,6 +17,7 @@ pub(super) struct Maps {
     pub(super) sockets: XskMap<MapData>,
     pub(super) addresses: Mirror<HashMap<MapData, [u8; 16], [u8; 4]>>,
     pub(super) ranges: Mirror<LpmTrie<MapData, [u8; 20], [u8; 4]>>,
+    pub(super) nat_backends: Mirror<HashMap<MapData, [u8; 20], [u8; 4]>>,
     verdicts: PerCpuArray<MapData, u64>,
     instance: Array<MapData, [u8; size_of::<Instance>()]>,
 }
@@ -26,11 +27,13 @@ impl Maps {
     pub(super) fn open(dir: &Path) -> Result<Self, SteerError> {
         let addresses = open(dir, &Map::ADDRESSES)?;
         let ranges = open(dir, &Map::PORT_RANGES)?;
+        let nat_backends = open(dir, &Map::NAT_BACKENDS)?;
         Ok(Self {
             ports: open(dir, &Map::PORTS)?,
             sockets: open(dir, &Map::SOCKETS)?,
             addresses: Mirror::read(Map::ADDRESSES.name, addresses)?,
             ranges: Mirror::read(Map::PORT_RANGES.name, ranges)?,
+            nat_backends: Mirror::read(Map::NAT_BACKENDS.name, nat_backends)?,
             verdicts: open(dir, &Map::VERDICTS)?,
             instance: open(dir, &Map::INSTANCE)?,
         })

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use dataplane::addr::Proto;
 use dataplane::tables::maglev::{TABLE_SIZES, auto_size};
 
 use super::address;
@@ -26,7 +27,9 @@ pub fn check(service: &Service, desired: &Desired, problems: &mut Vec<Problem>) 
     }
     backends_twice(service, problems);
     families(service, problems);
-    announce(service, desired, problems);
+    let who = format!("service `{}`", service.name.value);
+    announced_on_ports(&service.announce, &who, desired, problems);
+    health(service, problems);
     for v4 in [true, false] {
         table_size(service, desired, v4, problems);
     }
@@ -86,8 +89,14 @@ fn families(service: &Service, problems: &mut Vec<Problem>) {
     }
 }
 
-fn announce(service: &Service, desired: &Desired, problems: &mut Vec<Problem>) {
-    let Announce::Ports(names) = &service.announce else { return };
+/// What is announced, is announced on ports of ours.
+pub fn announced_on_ports(
+    announce: &Announce,
+    who: &str,
+    desired: &Desired,
+    problems: &mut Vec<Problem>,
+) {
+    let Announce::Ports(names) = announce else { return };
     // A port whose name could not be read may be the one that is meant.
     if desired.ports.iter().any(|port| port.name.is_empty()) {
         return;
@@ -97,12 +106,23 @@ fn announce(service: &Service, desired: &Desired, problems: &mut Vec<Problem>) {
             continue;
         }
         let known: Vec<&str> = desired.ports.iter().map(|port| port.name.as_str()).collect();
-        let what = format!(
-            "service `{}` is announced on {}, which is not a [[port]]",
-            service.name.value, name.value
-        );
+        let what = format!("{who} is announced on {}, which is not a [[port]]", name.value);
         let help = format!("ports are: {}", known.join(", "));
         problems.push(Problem::error(name.place(), what).help(help));
+    }
+}
+
+/// A check that asks a port has one to ask.
+fn health(service: &Service, problems: &mut Vec<Problem>) {
+    let Some(check) = &service.health else { return };
+    let kind = &check.probe.kind;
+    let tcp = service.ports.iter().any(|port| port.proto == Proto::Tcp);
+    // A service without any port is reported as such.
+    if kind.needs_port() && check.port.is_none() && !tcp && !service.ports.is_empty() {
+        let name = &service.name.value;
+        let what = format!("service `{name}` has no TCP port that its check could ask");
+        let help = "add `port` to [service.health], or write kind = \"icmp\"";
+        problems.push(Problem::error(service.name.place(), what).help(help));
     }
 }
 

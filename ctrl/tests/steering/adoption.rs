@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aya::maps::{Array, MapData};
 use dataplane::addr::Addr;
+use dataplane::tables::NatEnd;
 use portreeve::steer::{ModeChoice, Start, Steer, SteerError, bpffs, detach};
 use portreeve::steering::{PortRange, Share, Steering};
 use portreeve_bpf_abi::{Instance, Map, Mode};
@@ -223,6 +224,27 @@ fn a_shrunk_share_stops_at_retain_and_not_before() {
         ask_for_vip();
         assert!(rises(&steer, "passed", passed));
         assert_eq!(count(&steer, "arp"), before);
+    });
+}
+
+#[test]
+fn backends_in_mode_nat_are_told_by_address_and_end() {
+    with_rig("backends_in_mode_nat_are_told_by_address_and_end", |bpffs| {
+        let proto = dataplane::addr::Proto::Tcp;
+        let end = |port| NatEnd { addr: Addr::v4([198, 51, 100, 9]), port, proto };
+        let wanted = |ports: &[u16]| Steering {
+            nat_backends: ports.iter().map(|port| end(*port)).collect(),
+            ..Steering::default()
+        };
+        let pins = bpffs.pins();
+        let mut steer = start(&pins, ModeChoice::Auto);
+        assert_eq!(steer.add(&wanted(&[80, 81])).unwrap(), 3, "two ends of one address");
+        assert_eq!(steer.add(&wanted(&[81])).unwrap(), 0);
+        drop(steer);
+        let mut steer = start(&pins, ModeChoice::Auto);
+        assert_eq!(steer.report().entries, 3, "they outlive the process");
+        assert_eq!(steer.retain_only(&wanted(&[81])).unwrap(), 1);
+        assert_eq!(steer.retain_only(&wanted(&[])).unwrap(), 2);
     });
 }
 

@@ -3,22 +3,28 @@
 //! leaves can be read again, comes from us and has right checksums.
 #![no_main]
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use portreeve_dataplane::tables::{BackendState, Routing};
+use portreeve_dataplane::tables::frontend::Mode;
+use portreeve_dataplane::tables::{BackendState, Routing, Stateless};
 use portreeve_fuzz::script::{Step, What, answer, steps};
-use portreeve_fuzz::world::{Options, World, frontends, routing};
+use portreeve_fuzz::world::{Options, World, frontends, in_mode, routing};
 use portreeve_fuzz::{checksum, sent};
 
 fuzz_target!(|input: &[u8]| {
     let Some((size, story)) = input.split_first() else { return };
-    let mut player = Player::new(*size & 1 == 1);
+    let mut player = Player::new(*size & 1 == 1, MODES[usize::from(*size >> 1 & 3)]);
     steps(story).for_each(|step| player.play(&step));
 });
 
+/// Stories play in a world of one mode each.
+const MODES: [Mode; 4] = [Mode::Snat, Mode::Nat, Mode::DsrL2, Mode::Snat];
+
 struct Player {
     world: World,
+    mode: Mode,
     /// The last packet that left through each port.
     last: [Vec<u8>; 2],
     /// Every packet so far arrived with right checksums.
@@ -26,10 +32,12 @@ struct Player {
 }
 
 impl Player {
-    fn new(jumbo: bool) -> Self {
+    fn new(jumbo: bool, mode: Mode) -> Self {
         let (stride, mtus) = if jumbo { (4096, [9001, 1500]) } else { (2048, [1500, 1280]) };
         let options = Options { flows: 64, stride, mtus, frames: 256, ..Options::default() };
-        Self { world: World::with(options), last: Default::default(), right: true }
+        let mut world = World::with(options);
+        world.change(|tables| in_mode(tables, mode, |_| {}));
+        Self { world, mode, last: Default::default(), right: true }
     }
 
     fn play(&mut self, step: &Step<'_>) {
@@ -53,18 +61,25 @@ impl Player {
 
     fn turn(&mut self) {
         for (port, frame) in self.world.turn() {
-            sent::check(port, &frame, self.right);
+            sent::check(port, &frame, self.right, self.mode);
             self.last[port] = frame;
         }
         self.world.assert_conserved();
     }
 
     fn change(&mut self, number: u8) {
-        self.world.change(|tables| match number % 6 {
+        let mode = self.mode;
+        self.world.change(|tables| match number % 8 {
             0 => tables.frontends = Arc::default(),
             1 => tables.frontends = Arc::new(frontends(64)),
             2 => tables.routing = Arc::new(Routing::default()),
             3 => tables.routing = Arc::new(routing()),
+            6 => in_mode(tables, mode, |policy| policy.mss = NonZeroU16::new(600)),
+            7 => {
+                in_mode(tables, mode, |_| {});
+                let ends = tables.nat_backends.iter().map(|(end, _)| (*end, Stateless::Route));
+                tables.nat_backends = Arc::new(ends.collect());
+            }
             _ => {
                 let state = [BackendState::Gone, BackendState::Active][usize::from(number & 1)];
                 let changed = tables.backends.iter().map(|(id, backend)| {

@@ -1,6 +1,7 @@
 use super::pair::PairRef;
 use super::state::State;
 use crate::addr::{Addr, L4Port, Proto};
+use crate::tables::frontend::Mode;
 use crate::tables::{FrontendId, HopId};
 use crate::time::Tick;
 
@@ -19,11 +20,11 @@ pub struct Flow {
     pub client: Addr,
     /// Port of the client, host order.
     pub client_port: L4Port,
-    /// Our port towards the backend, host order.
+    /// Our port towards the backend, host order; 0 unless the mode is `snat`.
     pub snat_port: L4Port,
     /// What the client connected to.
     pub frontend: FrontendId,
-    /// Our address and the backend behind it.
+    /// Our address, if it takes one, and the backend behind it.
     pub pair: PairRef,
     /// When the last packet went past.
     pub seen: Tick,
@@ -39,6 +40,8 @@ pub struct Flow {
     pub(super) state: State,
     /// TCP or UDP.
     pub proto: Proto,
+    /// How its packets are forwarded; a hairpin flow of a service in another mode is `snat`.
+    pub mode: Mode,
     /// Whether this place holds a flow.
     pub(super) live: bool,
 }

@@ -4,7 +4,8 @@ use super::pair::PairKey;
 use super::ports::Range;
 use super::sip::{self, SipKey};
 use crate::addr::{Addr, Family, L4Port, Proto};
-use crate::tables::{BackendId, FrontendId, SnatId};
+use crate::tables::frontend::Mode;
+use crate::tables::{BackendId, FrontendId, NatEnd, SnatId};
 
 /// A flow as packets from the client name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,32 @@ pub struct ReverseKey {
     pub pair: PairKey,
     /// Our port, host order.
     pub snat_port: L4Port,
+}
+
+/// A flow in mode `nat` as packets from the backend name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NatKey {
+    /// The backend.
+    pub backend: NatEnd,
+    /// Address of the client.
+    pub client: Addr,
+    /// Port of the client, host order.
+    pub client_port: L4Port,
+}
+
+/// What a flow that keeps the client's address is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct NewDirect {
+    /// How the client names it.
+    pub key: ForwardKey,
+    /// [`Mode::Nat`] or [`Mode::DsrL2`].
+    pub mode: Mode,
+    /// The backend.
+    pub backend: BackendId,
+    /// Its address, port and protocol; in mode `dsr-l2` the port is the service's.
+    pub end: NatEnd,
+    /// It begins here, and not in the middle: a datagram, or a SYN.
+    pub opens: bool,
 }
 
 /// What a new flow is made from.
@@ -68,6 +95,22 @@ impl HashKeys {
         FlowHash(match key.client.family() {
             Family::V4 => sip::hash::<1, 2>(self.0, [key.client.v4_bits() << 32 | frontend], port),
             Family::V6 => sip::hash::<2, 6>(self.0, [high, low], frontend << 16 | port),
+        })
+    }
+
+    #[inline]
+    pub(super) fn nat(&self, key: &NatKey) -> FlowHash {
+        let NatEnd { addr, port, proto } = key.backend;
+        let ports = u64::from(key.client_port) << 16 | u64::from(port);
+        let rest = (proto as u64) << 32 | ports;
+        let ([a, b], [c, d]) = (addr.words(), key.client.words());
+        // One byte longer than the keys of the other modes in the same index.
+        FlowHash(match addr.family() {
+            Family::V4 => {
+                let both = addr.v4_bits() << 32 | key.client.v4_bits();
+                sip::hash::<1, 6>(self.0, [both], rest)
+            }
+            Family::V6 => sip::hash::<4, 6>(self.0, [a, b, c, d], rest),
         })
     }
 

@@ -25,6 +25,12 @@ pub struct PairKey {
     pub proto: Proto,
 }
 
+impl PairKey {
+    /// In place of our address where the client's is kept. Ids are given out from 0 on, so this
+    /// one, with the last index and generation, is nobody's.
+    pub const NO_SOURCE: SnatId = SnatId::new(u32::MAX, u32::MAX);
+}
+
 /// A pair with its ports and half-open flows.
 #[derive(Debug, Clone)]
 pub struct Pair {
@@ -35,6 +41,14 @@ pub struct Pair {
     pub backend: BackendId,
     pub(super) ports: PortSpace,
     pub(super) half_open: Ends,
+    /// Flows that take no port of ours.
+    pub(super) portless: u32,
+}
+
+impl Pair {
+    fn is_idle(&self) -> bool {
+        self.ports.in_use() == 0 && self.portless == 0
+    }
 }
 
 /// All pairs of one worker.
@@ -82,7 +96,7 @@ impl Pairs {
             self.pairs.push(Self::fresh(key, backend, self.pairs.len() as u32));
             self.pairs.len() - 1
         } else {
-            let idle = self.pairs.iter().position(|pair| pair.ports.in_use() == 0)?;
+            let idle = self.pairs.iter().position(Pair::is_idle)?;
             retire(&mut self.pairs[idle]);
             self.by_key.remove(&self.pairs[idle].key);
             self.pairs[idle] = Self::fresh(key, backend, idle as u32);
@@ -93,6 +107,7 @@ impl Pairs {
     }
 
     fn fresh(key: PairKey, backend: BackendId, place: u32) -> Pair {
-        Pair { key, backend, ports: PortSpace::new(place), half_open: Ends::default() }
+        let (ports, half_open) = (PortSpace::new(place), Ends::default());
+        Pair { key, backend, ports, half_open, portless: 0 }
     }
 }

@@ -22,6 +22,14 @@ pub enum State {
     BackendClosed,
     /// TCP: FIN from both sides, or RST.
     Closed,
+    /// TCP in mode `nat`: taken up in the middle, and the backend has not spoken since. Counts as
+    /// half-open, or a flood of made-up segments would take every place.
+    Resumed,
+    /// TCP in mode `dsr-l2`, where backends answer past us: the client's SYN was seen.
+    OneWaySyn,
+    /// TCP in mode `dsr-l2`: the client goes on. Nobody but the client vouches for such a flow,
+    /// so it counts as half-open: it is the first to give way, and loses little by it.
+    OneWay,
 }
 
 /// Which way a packet goes.
@@ -46,6 +54,9 @@ impl State {
         if flags.any(Flags::RST) {
             return Self::Closed;
         }
+        if let Self::Resumed | Self::OneWaySyn | Self::OneWay = self {
+            return self.after_half(direction, flags);
+        }
         let opened = match (self, direction) {
             (Self::SynSent, Direction::Reverse) if flags.any(Flags::SYN) => Self::SynReceived,
             (Self::SynReceived, Direction::Forward) if flags.any(Flags::ACK) => Self::Established,
@@ -63,11 +74,46 @@ impl State {
         }
     }
 
+    /// The same where one side is all that was seen so far.
+    #[cold]
+    const fn after_half(self, direction: Direction, flags: Flags) -> Self {
+        match (self, direction) {
+            (Self::Resumed, Direction::Forward) => self,
+            (_, Direction::Reverse) => Self::Established.after_fin(direction, flags),
+            (_, Direction::Forward) if flags.any(Flags::FIN) => Self::Closed,
+            (_, Direction::Forward) if flags.any(Flags::SYN) => self,
+            (_, Direction::Forward) => Self::OneWay,
+        }
+    }
+
+    const fn after_fin(self, direction: Direction, flags: Flags) -> Self {
+        match direction {
+            _ if !flags.any(Flags::FIN) => self,
+            Direction::Forward => Self::ClientClosed,
+            Direction::Reverse => Self::BackendClosed,
+        }
+    }
+
+    /// Whether a SYN begins a new connection rather than being one more of this flow's.
+    #[inline]
+    #[must_use]
+    pub const fn may_reopen(self) -> bool {
+        matches!(self, Self::Closed | Self::Resumed | Self::OneWay)
+    }
+
     /// Whether only one side has shown that it wants this flow.
     #[inline]
     #[must_use]
     pub const fn is_half_open(self) -> bool {
-        matches!(self, Self::SynSent | Self::SynReceived | Self::UdpUnreplied)
+        matches!(
+            self,
+            Self::SynSent
+                | Self::SynReceived
+                | Self::UdpUnreplied
+                | Self::Resumed
+                | Self::OneWaySyn
+                | Self::OneWay
+        )
     }
 
     /// Whether both sides have shown that they want this flow, and it has not ended by RST.
@@ -83,10 +129,12 @@ impl State {
     pub const fn timeout(self, timeouts: &Timeouts) -> u32 {
         match self {
             Self::UdpUnreplied | Self::Udp => timeouts.udp,
-            Self::SynSent | Self::SynReceived => timeouts.tcp_syn,
-            Self::Established | Self::ClientClosed | Self::BackendClosed => {
-                timeouts.tcp_established
-            }
+            Self::SynSent | Self::SynReceived | Self::OneWaySyn => timeouts.tcp_syn,
+            Self::Established
+            | Self::ClientClosed
+            | Self::BackendClosed
+            | Self::Resumed
+            | Self::OneWay => timeouts.tcp_established,
             Self::Closed => timeouts.tcp_fin,
         }
     }
@@ -103,6 +151,9 @@ impl State {
             Self::ClientClosed => "client_closed",
             Self::BackendClosed => "backend_closed",
             Self::Closed => "closed",
+            Self::Resumed => "resumed",
+            Self::OneWaySyn => "one_way_syn",
+            Self::OneWay => "one_way",
         }
     }
 }
@@ -150,6 +201,31 @@ mod tests {
     #[test]
     fn rst_closes_from_any_state() {
         assert_eq!(walk(&[(Reverse, Flags::RST | Flags::ACK)]), State::Closed);
+    }
+
+    #[test]
+    fn a_resumed_flow_is_established_when_the_backend_speaks() {
+        let resumed = State::Resumed.after(Forward, Flags(Flags::ACK));
+        assert_eq!(resumed, State::Resumed);
+        assert_eq!(resumed.after(Reverse, Flags(Flags::ACK)), State::Established);
+        assert_eq!(resumed.after(Reverse, Flags(FIN_ACK)), State::BackendClosed);
+        assert_eq!(resumed.after(Reverse, Flags(Flags::RST)), State::Closed);
+    }
+
+    #[test]
+    fn a_client_alone_never_gets_a_flow_that_cannot_give_way() {
+        let mut state = State::OneWaySyn;
+        for (flags, next) in [
+            (Flags::SYN, State::OneWaySyn),
+            (Flags::ACK, State::OneWay),
+            (Flags::ACK, State::OneWay),
+            (FIN_ACK, State::Closed),
+        ] {
+            assert!(state.is_half_open() && !state.is_accepted());
+            state = state.after(Forward, Flags(flags));
+            assert_eq!(state, next);
+        }
+        assert!(!state.is_accepted());
     }
 
     #[test]

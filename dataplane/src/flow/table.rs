@@ -9,9 +9,13 @@ use super::state::{Direction, State};
 use crate::addr::{L4Port, Proto};
 use crate::drop_reason::DropReason;
 use crate::mem::{Fixed, prefetch};
-use crate::tables::{HopId, Timeouts};
+use crate::tables::frontend::Mode;
+use crate::tables::{BackendId, HopId, Timeouts};
 use crate::time::Tick;
 use crate::wire::tcp::Flags;
+
+/// Flows that keep the client's address: modes `nat` and `dsr-l2`.
+mod direct;
 
 /// Pairs whose blocks are taken back, at most, when the pool runs dry.
 const RECLAIM_STEP: usize = 64;
@@ -194,7 +198,13 @@ impl FlowTable {
             Proto::Udp => State::UdpUnreplied,
         };
         self.make_room(state)?;
-        let pair = self.open_pair(new)?;
+        let key = PairKey {
+            snat: new.snat,
+            addr: new.backend_addr,
+            port: new.backend_port,
+            proto: new.proto,
+        };
+        let pair = self.open_pair(key, new.backend)?;
         if state.is_half_open() {
             self.enforce_pair_quota(pair, new.ports);
         }
@@ -212,6 +222,7 @@ impl FlowTable {
             half_open: NO_NODE,
             state,
             proto: new.proto,
+            mode: Mode::Snat,
             live: true,
         };
         self.place(flow).ok_or_else(|| {
@@ -226,13 +237,18 @@ impl FlowTable {
         debug_assert!(flow.live, "a flow is removed once");
         let (forward, reverse) = self.hashes(&flow);
         self.forward.remove(forward, place.0);
-        self.reverse.remove(reverse, place.0);
+        if let Some(reverse) = reverse {
+            self.reverse.remove(reverse, place.0);
+        }
         let pair = self.pairs.get_mut(flow.pair);
         if flow.half_open != NO_NODE {
             self.half_open.remove(&mut pair.half_open, flow.half_open);
         }
         let closed = (flow.state == State::Closed).then_some(flow.seen);
-        pair.ports.give(&mut self.blocks, flow.snat_port, closed);
+        match flow.mode {
+            Mode::Snat => pair.ports.give(&mut self.blocks, flow.snat_port, closed),
+            Mode::Nat | Mode::DsrL2 => pair.portless -= 1,
+        }
         self.flows[place.0 as usize].live = false;
         self.free.push(place.0);
     }
@@ -277,16 +293,10 @@ impl FlowTable {
         self.remove(FlowRef(place));
     }
 
-    fn open_pair(&mut self, new: &NewFlow) -> Result<PairRef, DropReason> {
-        let key = PairKey {
-            snat: new.snat,
-            addr: new.backend_addr,
-            port: new.backend_port,
-            proto: new.proto,
-        };
+    fn open_pair(&mut self, key: PairKey, backend: BackendId) -> Result<PairRef, DropReason> {
         let blocks = &mut self.blocks;
         self.pairs
-            .open(key, new.backend, |idle| idle.ports.release(blocks))
+            .open(key, backend, |idle| idle.ports.release(blocks))
             .ok_or(DropReason::PortsExhausted)
     }
 
@@ -339,7 +349,7 @@ impl FlowTable {
             }
         };
         let indexed = self.forward.insert(forward, place);
-        if !indexed || !self.reverse.insert(reverse, place) {
+        if !indexed || reverse.is_some_and(|reverse| !self.reverse.insert(reverse, place)) {
             if indexed {
                 self.forward.remove(forward, place);
             }
@@ -355,13 +365,19 @@ impl FlowTable {
         Some(FlowRef(place))
     }
 
-    fn hashes(&self, flow: &Flow) -> (u64, u64) {
+    /// The places of a flow in both indexes; a backend that answers past us never names its flow.
+    fn hashes(&self, flow: &Flow) -> (u64, Option<u64>) {
         let forward = ForwardKey {
             frontend: flow.frontend,
             client: flow.client,
             client_port: flow.client_port,
         };
-        let reverse = ReverseKey { pair: self.pairs.get(flow.pair).key, snat_port: flow.snat_port };
-        (self.keys.forward(&forward).0, self.keys.reverse(&reverse).0)
+        let pair = self.pairs.get(flow.pair).key;
+        let reverse = match flow.mode {
+            Mode::Snat => Some(self.keys.reverse(&ReverseKey { pair, snat_port: flow.snat_port })),
+            Mode::Nat => Some(self.keys.nat(&direct::nat_key(flow, &pair))),
+            Mode::DsrL2 => None,
+        };
+        (self.keys.forward(&forward).0, reverse.map(|hash| hash.0))
     }
 }

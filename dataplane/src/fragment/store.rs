@@ -4,7 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use super::ranges::{Fit, Ranges};
 use super::{Key, Note, Part};
 use crate::drop_reason::DropReason;
-use crate::limits::{FRAGMENT_HELD_MS, FRAGMENT_KNOWN_MS, FRAGMENT_WAYS, FRAGMENTED_MAX};
+use crate::limits::{
+    FRAGMENT_HELD_MS, FRAGMENT_KNOWN_MS, FRAGMENT_PASSING_MS, FRAGMENT_WAYS, FRAGMENTED_MAX,
+};
 use crate::tables::PortId;
 use crate::time::Tick;
 use crate::xsk::Frame;
@@ -18,6 +20,8 @@ pub struct Fragments {
     held: VecDeque<Held>,
     held_chunks: usize,
     held_max: usize,
+    /// When nothing had waited too long.
+    looked: Tick,
 }
 
 /// A datagram whose first piece was seen.
@@ -48,8 +52,17 @@ pub struct Held {
     pub frame: Frame,
     /// Where it came in.
     pub port: PortId,
+    /// It is addressed to us. Else it may be none of our business: the first one of its datagram may
+    /// have been the kernel's, and it goes on alone.
+    pub ours: bool,
     key: Key,
     since: Tick,
+}
+
+impl Held {
+    const fn patience(&self) -> u32 {
+        if self.ours { FRAGMENT_HELD_MS } else { FRAGMENT_PASSING_MS }
+    }
 }
 
 impl Fragments {
@@ -62,6 +75,7 @@ impl Fragments {
             held: VecDeque::with_capacity(held + 1),
             held_chunks: 0,
             held_max: held,
+            looked: Tick::default(),
         }
     }
 
@@ -106,17 +120,14 @@ impl Fragments {
     }
 
     /// Lets a piece wait for the first one. Older ones may have to give way: see [`Self::overflow`].
-    pub fn hold(&mut self, key: &Key, frame: Frame, port: PortId, now: Tick) {
+    pub fn hold(&mut self, key: &Key, frame: Frame, (port, ours): (PortId, bool), now: Tick) {
         self.held_chunks += frame.chunk_count();
-        self.held.push_back(Held { frame, port, key: *key, since: now });
+        self.held.push_back(Held { frame, port, ours, key: *key, since: now });
     }
 
     /// Takes out the oldest piece when too many wait.
-    pub fn overflow(&mut self) -> Option<Frame> {
-        if self.held_chunks <= self.held_max {
-            return None;
-        }
-        self.take_at(0).map(|held| held.frame)
+    pub fn overflow(&mut self) -> Option<Held> {
+        if self.held_chunks <= self.held_max { None } else { self.take_at(0) }
     }
 
     /// Takes out the oldest piece that waits for this datagram.
@@ -125,13 +136,17 @@ impl Fragments {
         self.take_at(at)
     }
 
-    /// Takes out a piece that has waited too long.
-    pub fn expire(&mut self, now: Tick) -> Option<Frame> {
-        let oldest = self.held.front()?;
-        if now.since(oldest.since) <= FRAGMENT_HELD_MS {
+    /// Takes out a piece that has waited too long. Looks at all of them once in a millisecond.
+    pub fn expire(&mut self, now: Tick) -> Option<Held> {
+        if self.held.is_empty() || self.looked == now {
             return None;
         }
-        self.take_at(0).map(|held| held.frame)
+        let over = |held: &Held| now.since(held.since) > held.patience();
+        let Some(at) = self.held.iter().position(over) else {
+            self.looked = now;
+            return None;
+        };
+        self.take_at(at)
     }
 
     /// Pieces that wait: their fate is open.

@@ -6,7 +6,9 @@ use super::{Ctx, Packets, Subjects};
 use crate::addr::{Addr, Class, Family};
 use crate::drop_reason::DropReason;
 use crate::tables::frontend::FrontendKey;
-use crate::tables::{Frontend, FrontendId, Owned, PortId, SnatAddress, SnatId, Tables};
+use crate::tables::{
+    Frontend, FrontendId, NatEnd, Owned, PortId, SnatAddress, SnatId, Stateless, Tables,
+};
 use crate::wire::icmp;
 
 /// Whose a packet is.
@@ -22,11 +24,17 @@ pub enum Subject<'a> {
     Service(&'a Ip, &'a Transport, FrontendId, &'a Frontend),
     /// From a backend to one of our source addresses.
     Reply(&'a Ip, &'a Transport, SnatId, &'a SnatAddress),
+    /// From a backend in mode `nat` to a client, with what it is when it belongs to no flow.
+    NatReply(&'a Ip, &'a Transport, Stateless),
+    /// From a backend in mode `nat`, but no service's: it came to us to be forwarded.
+    Route(&'a Ip),
     /// To an address of ours, but to no port that is anything to us.
     UnknownPort(&'a Ip, &'a Transport),
-    /// An ICMP error to an address of ours: what it quotes says of which flow.
+    /// An ICMP error to an address of ours, or to a client of mode `nat`: what it quotes says of which
+    /// flow.
     Error(&'a Ip),
-    /// A fragment to an address of ours: the first one of its datagram says of which flow.
+    /// A fragment to an address of ours, or from a backend in mode `nat`: the first one of its datagram
+    /// says of which flow.
     Fragment(&'a Ip),
     /// Of a flow that another worker owns.
     Elsewhere(Class),
@@ -35,10 +43,11 @@ pub enum Subject<'a> {
 /// Says whose each packet of a burst is.
 #[inline]
 pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
-    packets
-        .iter()
-        .map(|packet| owned_by(&ctx.share, classify(ctx.tables, ctx.port, packet)?))
-        .collect()
+    let subjects = packets.iter().map(|packet| classify(ctx.tables, ctx.port, packet));
+    if ctx.share.classes.is_one() {
+        return subjects.collect();
+    }
+    subjects.map(|subject| owned_by(&ctx.share, subject?)).collect()
 }
 
 /// Says whether a subject is another worker's: by the port that is the client's, or stands for it
@@ -57,7 +66,7 @@ pub(super) fn owned_by<'a>(share: &Share, subject: Subject<'a>) -> Result<Subjec
 pub(super) fn elsewhere(share: &Share, subject: &Subject<'_>) -> Option<Class> {
     let port = match subject {
         Subject::Service(_, transport, ..) => transport.src,
-        Subject::Reply(_, transport, ..) => transport.dst,
+        Subject::Reply(_, transport, ..) | Subject::NatReply(_, transport, _) => transport.dst,
         _ => return None,
     };
     share.elsewhere(port)
@@ -91,7 +100,7 @@ pub fn classify<'a>(
             return Ok(Subject::Arp(arp));
         }
     };
-    let owned = tables.addresses.get(&ip.dst).ok_or(DropReason::NotOurs)?;
+    let Some(owned) = tables.addresses.get(&ip.dst) else { return not_to_us(tables, packet, ip) };
     match &ip.upper {
         Upper::Transport(transport) => transport_subject(tables, owned, ip, transport),
         Upper::Icmp { kind } => icmp_subject(owned, ip, *kind),
@@ -110,8 +119,10 @@ pub(super) fn of_ports<'a>(
     ip: &'a Ip,
     transport: &'a Transport,
 ) -> Result<Subject<'a>, DropReason> {
-    let owned = tables.addresses.get(&ip.dst).ok_or(DropReason::NotOurs)?;
-    transport_subject(tables, owned, ip, transport)
+    match tables.addresses.get(&ip.dst) {
+        Some(owned) => transport_subject(tables, owned, ip, transport),
+        None => from_nat_backend(tables, ip, transport),
+    }
 }
 
 #[inline]
@@ -139,12 +150,61 @@ fn transport_subject<'a>(
     Ok(Subject::UnknownPort(ip, transport))
 }
 
+/// What backends in mode `nat` send to their clients is steered to us, and with it what cannot be
+/// told from it: that is routed on.
+#[inline(never)]
+fn not_to_us<'a>(
+    tables: &'a Tables,
+    packet: &Packet,
+    ip: &'a Ip,
+) -> Result<Subject<'a>, DropReason> {
+    if !packet.to_us_alone() {
+        return Err(DropReason::NotOurs);
+    }
+    match &ip.upper {
+        Upper::Transport(transport) => return from_nat_backend(tables, ip, transport),
+        Upper::Icmp { kind } if is_error(ip, *kind) => return Ok(Subject::Error(ip)),
+        _ => {}
+    }
+    let from_backend = tables.nat_backends.has_address(&ip.src);
+    if from_backend && ip.upper == Upper::Fragment {
+        return Ok(Subject::Fragment(ip));
+    }
+    if from_backend { Ok(Subject::Route(ip)) } else { Err(DropReason::NotOurs) }
+}
+
+/// A packet to nobody here from what may be a backend in mode `nat`.
+fn from_nat_backend<'a>(
+    tables: &'a Tables,
+    ip: &'a Ip,
+    transport: &'a Transport,
+) -> Result<Subject<'a>, DropReason> {
+    if let Some(stateless) = tables.nat_backends.find(&nat_end(ip, transport)) {
+        return Ok(Subject::NatReply(ip, transport, stateless));
+    }
+    let from_backend = tables.nat_backends.has_address(&ip.src);
+    if from_backend { Ok(Subject::Route(ip)) } else { Err(DropReason::NotOurs) }
+}
+
+/// The end of a connection that a packet comes from.
+#[inline]
+pub(super) fn nat_end(ip: &Ip, transport: &Transport) -> NatEnd {
+    NatEnd { addr: ip.src, port: transport.src, proto: transport.proto }
+}
+
+fn is_error(ip: &Ip, kind: u8) -> bool {
+    match ip.family() {
+        Family::V4 => icmp::v4::is_error(kind),
+        Family::V6 => icmp::v6::is_error(kind),
+    }
+}
+
 fn icmp_subject<'a>(owned: &Owned, ip: &'a Ip, kind: u8) -> Result<Subject<'a>, DropReason> {
-    let (echo, error) = match ip.family() {
-        Family::V4 => (icmp::v4::ECHO_REQUEST, icmp::v4::is_error(kind)),
-        Family::V6 => (icmp::v6::ECHO_REQUEST, icmp::v6::is_error(kind)),
+    let echo = match ip.family() {
+        Family::V4 => icmp::v4::ECHO_REQUEST,
+        Family::V6 => icmp::v6::ECHO_REQUEST,
     };
-    if error {
+    if is_error(ip, kind) {
         return Ok(Subject::Error(ip));
     }
     if owned.vip.is_some_and(|vip| vip.retired) {

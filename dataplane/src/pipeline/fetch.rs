@@ -1,12 +1,12 @@
 //! What the next steps will read is asked for ahead: a flow table of a million flows lies in main
 //! memory, and a burst waits for all of its flows together instead of for one after the other.
 
-use super::classify::Subject;
+use super::classify::{Subject, nat_end};
 use super::packet::{Ip, Transport};
 use super::{Hashes, Subjects};
 use crate::flow::pair::PairKey;
 use crate::flow::state::Direction;
-use crate::flow::{FlowHash, FlowTable, ForwardKey, ReverseKey};
+use crate::flow::{FlowHash, FlowTable, ForwardKey, NatKey, ReverseKey};
 use crate::tables::{FrontendId, SnatId};
 
 /// Asks for the flows of a burst: first the buckets of all, then, as those come in, the entries.
@@ -19,7 +19,9 @@ pub fn burst(flows: &FlowTable, subjects: &Subjects<'_>) -> Hashes {
     for (subject, hash) in subjects.iter().zip(&hashes) {
         match subject {
             Ok(Subject::Service(..)) => flows.prefetch_flow(Direction::Forward, *hash),
-            Ok(Subject::Reply(..)) => flows.prefetch_flow(Direction::Reverse, *hash),
+            Ok(Subject::Reply(..) | Subject::NatReply(..)) => {
+                flows.prefetch_flow(Direction::Reverse, *hash)
+            }
             _ => {}
         }
     }
@@ -36,6 +38,7 @@ pub(super) fn bucket(flows: &FlowTable, subject: &Subject<'_>) -> FlowHash {
         Subject::Reply(ip, transport, id, _) => {
             flows.prefetch_reverse(&reverse_key(ip, transport, id))
         }
+        Subject::NatReply(ip, transport, _) => flows.prefetch_nat(&nat_key(ip, transport)),
         _ => FlowHash::default(),
     }
 }
@@ -44,6 +47,13 @@ pub(super) fn bucket(flows: &FlowTable, subject: &Subject<'_>) -> FlowHash {
 #[inline]
 pub(super) fn forward_key(ip: &Ip, transport: &Transport, frontend: FrontendId) -> ForwardKey {
     ForwardKey { frontend, client: ip.src, client_port: transport.src }
+}
+
+/// How the packet of a backend in mode `nat` names its flow.
+#[inline]
+pub(super) fn nat_key(ip: &Ip, transport: &Transport) -> NatKey {
+    let backend = nat_end(ip, transport);
+    NatKey { backend, client: ip.dst, client_port: transport.dst }
 }
 
 /// How a backend's packet names its flow.

@@ -10,9 +10,9 @@ use super::piece::Piece;
 use super::plan::Plan;
 use super::tx::{self, Tx};
 use super::{fetch, rewrite, stage};
-use crate::addr::Mac;
+use crate::addr::{Mac, Proto};
 use crate::drop_reason::DropReason;
-use crate::fragment::Note;
+use crate::fragment::{Held, Note};
 use crate::xsk::handover::Notes;
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Socket};
@@ -27,8 +27,10 @@ pub(super) fn meet<S: Socket>(
     (mut frame, packet): (Frame, &Packet),
     ip: &Ip,
 ) {
+    let ours = ctx.tables.addresses.get(&ip.dst).is_some();
     let piece = match Piece::read(memory.umem.view(&mut frame).bytes(), ip) {
         Ok(piece) => piece,
+        Err(DropReason::Fragment) if !ours => return route(ctx, memory, tx, (frame, packet), ip),
         Err(reason) => return tx.end(ctx, memory, frame, reason),
     };
     let meeting = piece.key.meets_at(ctx.share.classes);
@@ -43,9 +45,9 @@ pub(super) fn meet<S: Socket>(
             }
         }
         Ok(None) => {
-            memory.fragments.hold(&piece.key, frame, ctx.port, ctx.now);
-            while let Some(frame) = memory.fragments.overflow() {
-                tx.end(ctx, memory, frame, DropReason::FragmentsFull);
+            memory.fragments.hold(&piece.key, frame, (ctx.port, ours), ctx.now);
+            while let Some(held) = memory.fragments.overflow() {
+                give_up(ctx, memory, tx, held, DropReason::FragmentsFull);
             }
         }
         Err(reason) => tx.end(ctx, memory, frame, reason),
@@ -76,12 +78,7 @@ fn release<S: Socket>(
     first: &Piece,
 ) {
     while let Some(held) = memory.fragments.release(&first.key) {
-        let mut frame = held.frame;
-        let mut packet = read(memory, &mut frame);
-        if held.port != ctx.port {
-            // Its sender is on another link than the burst at hand: it is not answered.
-            packet.to = Mac::BROADCAST;
-        }
+        let (mut frame, packet) = again(ctx, memory, held);
         let fate = with_piece(memory, &mut frame, &packet).and_then(|(ip, piece)| {
             let known = memory.fragments.follow(&piece.key, piece.part, ctx.now)?;
             // Without a note its datagram was complete without it: it is there twice.
@@ -171,6 +168,62 @@ fn decide<'a>(
 ) -> Result<(), DropReason> {
     let hash = fetch::bucket(ctx.flows, subject);
     stage::stage(ctx, packet, subject, hash, plan)
+}
+
+/// A fragment has waited in vain. What came to us as to a router goes on by itself: the steering program
+/// takes every later fragment of a backend in mode `nat`, but first ones of services only.
+pub fn give_up<S: Socket>(
+    ctx: &mut Ctx<'_>,
+    memory: &mut Memory<'_>,
+    tx: &mut Tx<'_, S>,
+    held: Held,
+    reason: DropReason,
+) {
+    let ours = held.ours;
+    let (mut frame, packet) = again(ctx, memory, held);
+    if ours {
+        return tx.end(ctx, memory, frame, reason);
+    }
+    let nobodys = Note { proto: Proto::Udp, src: 0, dst: 0, ident: 0 };
+    let mut plan = Plan::default();
+    let facts = with_piece(memory, &mut frame, &packet)
+        .map(|(ip, piece)| (piece.with_ports(ip, &nobodys).0, piece));
+    let fate = facts.as_ref().map_err(|reason| *reason).and_then(|(ip, piece)| {
+        decide(ctx, &packet, &Subject::Route(ip), &mut plan)?;
+        rewrite::piece(ctx, memory, (&mut frame, &packet), (piece, nobodys.ident), &plan)
+    });
+    match fate {
+        Ok(fate) => tx.settle(ctx, memory, frame, fate),
+        Err(reason) => tx.end(ctx, memory, frame, reason),
+    }
+}
+
+/// A fragment without ports came to us as to a router, from a backend in mode `nat`.
+fn route<S: Socket>(
+    ctx: &mut Ctx<'_>,
+    memory: &mut Memory<'_>,
+    tx: &mut Tx<'_, S>,
+    (mut frame, packet): (Frame, &Packet),
+    ip: &Ip,
+) {
+    let mut plan = Plan::default();
+    let fate = decide(ctx, packet, &Subject::Route(ip), &mut plan)
+        .and_then(|()| rewrite::rewrite(ctx, memory, &mut frame, packet, &plan));
+    match fate {
+        Ok(fate) => tx.settle(ctx, memory, frame, fate),
+        Err(reason) => tx.end(ctx, memory, frame, reason),
+    }
+}
+
+/// A fragment that waited, read again.
+fn again(ctx: &Ctx<'_>, memory: &Memory<'_>, held: Held) -> (Frame, Packet) {
+    let mut frame = held.frame;
+    let mut packet = read(memory, &mut frame);
+    if held.port != ctx.port {
+        // Its sender is on another link than the burst at hand: it is not answered.
+        packet.to = Mac::BROADCAST;
+    }
+    (frame, packet)
 }
 
 fn read(memory: &Memory<'_>, frame: &mut Frame) -> Packet {

@@ -114,6 +114,16 @@ impl Ip {
         usize::from(self.l4)
     }
 
+    /// Source and destination, with the ports where it has some.
+    #[must_use]
+    pub fn ends(&self) -> ((Addr, L4Port), (Addr, L4Port)) {
+        let (src, dst) = match &self.upper {
+            Upper::Transport(transport) => (transport.src, transport.dst),
+            _ => (0, 0),
+        };
+        ((self.src, src), (self.dst, dst))
+    }
+
     /// IPv4 or IPv6.
     #[inline]
     #[must_use]

@@ -26,8 +26,10 @@ pub enum Refusal {
         /// The in-port's address.
         from: Addr,
     },
-    /// Fragmentation needed, or packet too big, from the address that was asked.
+    /// Fragmentation needed, or packet too big.
     TooBig {
+        /// The address that was asked; of what is only routed, the in-port's address.
+        from: Addr,
         /// Largest IP packet that would have gone on, in bytes.
         mtu: u16,
     },
@@ -47,6 +49,10 @@ pub enum Plan<'a> {
     Translate(&'a Ip, Translate),
     /// It goes on with new addresses, cut into fragments of at most so many bytes.
     Fragment(&'a Ip, Translate, u16),
+    /// It goes on with new addresses, and announces at most this MSS (bytes) from now on.
+    Clamp(&'a Ip, Translate, u16),
+    /// It goes on as it is, but for MACs and TTL.
+    Route(&'a Ip, Hop),
     /// It asked for an IPv4 address of ours.
     AnswerArp(&'a super::packet::Arp),
     /// It asked for an IPv6 address of ours.

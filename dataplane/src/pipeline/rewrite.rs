@@ -6,6 +6,10 @@ mod echo;
 mod fragment;
 /// A packet into the ICMP error that quotes it.
 mod icmp_error;
+/// The MSS that a SYN announces.
+mod mss;
+/// A packet that only passes by.
+mod route;
 /// ARP and NDP answers, and announcements.
 pub mod neighbour;
 /// A TCP packet into RST, for its sender or for the other end.
@@ -47,6 +51,16 @@ pub fn rewrite<'p>(
         Plan::Translate(ip, to) => {
             translate::translate(ctx, &mut memory.umem.view(frame), ip, to)?;
             Ok(Fate::Forward(&to.next))
+        }
+        Plan::Clamp(ip, to, most) => {
+            let view = &mut memory.umem.view(frame);
+            translate::translate(ctx, view, ip, to)?;
+            mss::clamp(view, ip, *most);
+            Ok(Fate::Forward(&to.next))
+        }
+        Plan::Route(ip, next) => {
+            route::pass_on(ctx, &mut memory.umem.view(frame), ip, next);
+            Ok(Fate::Forward(next))
         }
         Plan::Fragment(ip, to, mtu) => {
             translate::translate(ctx, &mut memory.umem.view(frame), ip, to)?;

@@ -1,10 +1,14 @@
 //! Service and flow state to a plan for this packet: the only step that changes flow state.
 //! Everything that can fail is checked before it does.
 
+/// From a client to a backend that sees the client's address.
+mod direct;
 /// Where an ICMP error about a flow goes.
 mod error;
 /// Where a packet goes next.
 mod hop;
+/// From a backend in mode `nat`, and what only passes by.
+mod nat;
 /// From a backend to the client of its flow.
 mod reply;
 /// From a client to the backend of its flow, or of a new one.
@@ -19,6 +23,7 @@ use super::plan::{Plan, Refusal, Translate};
 use crate::addr::Proto;
 use crate::drop_reason::DropReason;
 use crate::flow::{FlowHash, FlowRef};
+use crate::tables::Frontend;
 use crate::wire::tcp::Flags;
 
 /// Decides what shall happen to a packet.
@@ -40,6 +45,10 @@ pub fn stage<'a>(
         Subject::Reply(ip, transport, id, _) => {
             reply::to_client(ctx, (ip, transport), id, hash, plan)?;
         }
+        Subject::NatReply(ip, transport, stateless) => {
+            nat::from_backend(ctx, (ip, transport), stateless, hash, plan)?;
+        }
+        Subject::Route(ip) => nat::route(ctx, ip, plan)?,
         Subject::UnknownPort(ip, transport) => {
             *plan = refuse_transport(ip, transport, DropReason::UnknownPort)?;
         }
@@ -93,14 +102,40 @@ fn refuse_transport<'a>(
 /// Why a packet cannot go on to a hop with this MTU, neither whole nor in pieces.
 #[inline]
 fn obstacle<'a>(ctx: &Ctx<'_>, ip: &'a Ip, mtu: u16) -> Option<Plan<'a>> {
-    if ip.ttl <= 1 {
-        // A port without an address of the family answers from the address that was asked.
-        let from = ctx.tables.port(ctx.port).address(ip.family()).unwrap_or(ip.dst);
-        let refusal = Refusal::TimeExceeded { from };
-        return Some(Plan::Refuse(ip, DropReason::TtlExceeded, refusal));
-    }
     let too_big = ip.len > mtu && !ip.may_fragment;
-    too_big.then_some(Plan::Refuse(ip, DropReason::TooBig, Refusal::TooBig { mtu }))
+    (ip.ttl <= 1 || too_big).then(|| refuse_to_forward(ctx, ip, mtu))
+}
+
+#[cold]
+fn refuse_to_forward<'a>(ctx: &Ctx<'_>, ip: &'a Ip, mtu: u16) -> Plan<'a> {
+    // A port without an address of the family answers from the address that was asked.
+    let router = ctx.tables.port(ctx.port).address(ip.family()).unwrap_or(ip.dst);
+    if ip.ttl <= 1 {
+        let refusal = Refusal::TimeExceeded { from: router };
+        return Plan::Refuse(ip, DropReason::TtlExceeded, refusal);
+    }
+    // What is not addressed to us was asked of nobody here: we speak as a router on its way.
+    let from = if ctx.tables.addresses.get(&ip.dst).is_some() { ip.dst } else { router };
+    Plan::Refuse(ip, DropReason::TooBig, Refusal::TooBig { from, mtu })
+}
+
+/// As [`send_on`], for a packet of a service: a SYN's MSS is kept small where the service says so.
+#[inline(always)]
+fn send_in_service<'a>(
+    plan: &mut Plan<'a>,
+    (ip, transport): (&'a Ip, &Transport),
+    translate: Translate,
+    mtu: u16,
+    service: &Frontend,
+) {
+    if transport.flags.any(Flags::SYN)
+        && let Some(most) = service.policy.mss
+        && ip.len <= mtu
+    {
+        *plan = Plan::Clamp(ip, translate, most.get());
+        return;
+    }
+    send_on(plan, ip, translate, mtu);
 }
 
 /// The plan for a packet that goes on, written where it will be read.

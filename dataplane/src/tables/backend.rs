@@ -1,3 +1,5 @@
+use ipnet::IpNet;
+
 use super::id::SnatId;
 use super::route::HopRef;
 use crate::addr::{Addr, L4Port};
@@ -14,7 +16,7 @@ pub enum BackendState {
 }
 
 /// Where packets end up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backend {
     /// Its address.
     pub addr: Addr,
@@ -27,4 +29,7 @@ pub struct Backend {
     /// Source address towards it for frontends that name none: the first global, permanent
     /// address of the port through which it is reached.
     pub default_snat: Option<SnatId>,
+    /// The prefix of the link that it is reached through: to addresses in it, it does not answer
+    /// through us. `None` when it has no way.
+    pub link: Option<IpNet>,
 }

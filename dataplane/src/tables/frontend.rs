@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 
 use super::id::{BackendId, FrontendId, Slab, SnatId};
 use super::maglev::Maglev;
+use super::policy::Policy;
 use crate::addr::{Addr, L4Port, Proto};
 
 /// What a client connects to.
@@ -28,14 +29,34 @@ impl Hash for FrontendKey {
 }
 
 /// How packets reach the backends (design section 5). More modes come with later features.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
 pub enum Mode {
     /// Destination and source rewritten: works everywhere.
+    #[default]
     Snat,
+    /// Destination rewritten, the client's address kept: the backend's way to its clients goes
+    /// through us.
+    Nat,
+    /// Only MACs and TTL change: the backend is on the link, has the VIP on a loopback, and
+    /// answers the client itself.
+    DsrL2,
+}
+
+impl Mode {
+    /// The word in configuration and output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Snat => "snat",
+            Self::Nat => "nat",
+            Self::DsrL2 => "dsr-l2",
+        }
+    }
 }
 
 /// One (VIP, port, protocol) and how it is balanced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Frontend {
     /// What clients connect to.
     pub key: FrontendKey,
@@ -51,10 +72,12 @@ pub struct Frontend {
     pub left: Box<[BackendId]>,
     /// Removed: its TCP flows are reset, and there are no new ones.
     pub gone: bool,
+    /// What it does besides balancing.
+    pub policy: Policy,
 }
 
 /// All frontends, by key and by id.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Frontends {
     by_key: HashMap<FrontendKey, FrontendId, FixedState>,
     by_id: Slab<Arc<Frontend>>,
@@ -80,6 +103,12 @@ impl Frontends {
     #[must_use]
     pub fn share(&self, id: FrontendId) -> Option<Arc<Frontend>> {
         self.by_id.get(Self::arc_id(id)).cloned()
+    }
+
+    /// Puts `frontend` in the place of `id`, whose key it has.
+    pub fn replace(&mut self, id: FrontendId, frontend: Arc<Frontend>) {
+        debug_assert_eq!(self.by_key.get(&frontend.key), Some(&id), "another key");
+        self.by_id.insert(Self::arc_id(id), frontend);
     }
 
     /// Every frontend with its id, by index.

@@ -74,7 +74,7 @@ pub type SnatId = Id<super::SnatAddress>;
 pub type HopId = Id<super::Hop>;
 
 /// Resolves ids: dense storage, each place with the generation of its tenant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Slab<T> {
     places: Vec<Option<(Id<T>, T)>>,
 }
@@ -94,6 +94,13 @@ impl<T> Slab<T> {
         self.places[id.index()] = Some((id, value));
     }
 
+    /// Empties the place of `id`, unless it has a later tenant.
+    pub fn remove(&mut self, id: Id<T>) {
+        if let Some(place) = self.places.get_mut(id.index()) {
+            place.take_if(|(tenant, _)| *tenant == id);
+        }
+    }
+
     /// The value that `id` names; `None` when it is gone.
     #[inline]
     #[must_use]
@@ -107,6 +114,18 @@ impl<T> Slab<T> {
     /// Every id with its value, by index.
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         self.places.iter().flatten().map(|(id, value)| (*id, value))
+    }
+}
+
+impl<T: Copy> Slab<T> {
+    /// A copy for the next snapshot.
+    #[must_use]
+    #[expect(
+        clippy::iter_cloned_collect,
+        reason = "copies plain memory; `to_vec` looks at each place, since `Id` is not derived"
+    )]
+    pub fn copied(&self) -> Self {
+        Self { places: self.places.iter().copied().collect() }
     }
 }
 
@@ -141,6 +160,10 @@ mod tests {
         assert_eq!(slab.get(Id::new(4, 1)), None, "past the end");
         slab.insert(new, "new");
         assert_eq!(slab.get(old), None);
+        slab.remove(old);
+        slab.remove(Id::new(9, 0));
         assert_eq!(slab.iter().collect::<Vec<_>>(), [(new, &"new")]);
+        slab.remove(new);
+        assert_eq!(slab.get(new), None);
     }
 }

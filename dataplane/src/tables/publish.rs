@@ -59,10 +59,9 @@ pub struct Publisher<T> {
 }
 
 impl<T> Publisher<T> {
-    /// Makes `next` the snapshot that readers adopt with their next burst, and frees older ones
-    /// as [`Self::reap`] does. Sleeping readers are the caller's to wake.
+    /// Makes `next` the snapshot that readers adopt with their next burst, and then frees older
+    /// ones as [`Self::reap`] does. Sleeping readers are the caller's to wake.
     pub fn publish(&mut self, next: T) -> Epoch {
-        self.reap();
         let epoch = Epoch(self.latest.epoch.0 + 1);
         let next = Latest { epoch, tables: Arc::new(next) };
         let replaced = mem::replace(&mut *self.shared.lock(), next.share());
@@ -70,6 +69,7 @@ impl<T> Publisher<T> {
         self.shared.epoch.store(epoch.0, Ordering::Release);
         drop(replaced);
         self.retired.push(mem::replace(&mut self.latest, next).tables);
+        self.reap();
         epoch
     }
 

@@ -44,11 +44,11 @@ impl<K: Eq + Hash + Clone, T> Registry<K, T> {
         self.ids.get(key).copied()
     }
 
-    /// Ends the tenancy of `key`; its place can be given out again.
-    pub fn release(&mut self, key: &K) {
-        if let Some(id) = self.ids.remove(key) {
-            self.free.push_back(id);
-        }
+    /// Ends the tenancy of `key` and returns the id that it had; its place can be given out again.
+    pub fn release(&mut self, key: &K) -> Option<Id<T>> {
+        let id = self.ids.remove(key)?;
+        self.free.push_back(id);
+        Some(id)
     }
 
     /// Every key with its id, in no order.
@@ -78,7 +78,8 @@ mod tests {
         for key in 0..3 {
             registry.id_of(&key).unwrap();
         }
-        [1, 0, 2].iter().for_each(|key| registry.release(key));
+        let released = [1, 0, 2].map(|key| registry.release(&key).unwrap().index());
+        assert_eq!(released, [1, 0, 2]);
         let places: Vec<_> = (10..14).map(|key| registry.id_of(&key).unwrap().index()).collect();
         assert_eq!(places, [1, 0, 2, 3]);
     }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
 use std::net::IpAddr;
 
@@ -132,6 +132,21 @@ impl Routing {
         match dest.to_ip() {
             IpAddr::V4(ip) => self.v4.get_lpm(&Ipv4Net::from(ip)).map(|(_, route)| *route),
             IpAddr::V6(ip) => self.v6.get_lpm(&Ipv6Net::from(ip)).map(|(_, route)| *route),
+        }
+    }
+
+    /// The same with its prefix.
+    #[must_use]
+    pub fn route_with_prefix(&self, dest: Addr) -> Option<(IpNet, Route)> {
+        match dest.to_ip() {
+            IpAddr::V4(ip) => {
+                let found = self.v4.get_lpm(&Ipv4Net::from(ip));
+                found.map(|(prefix, route)| (IpNet::V4(prefix), *route))
+            }
+            IpAddr::V6(ip) => {
+                let found = self.v6.get_lpm(&Ipv6Net::from(ip));
+                found.map(|(prefix, route)| (IpNet::V6(prefix), *route))
+            }
         }
     }
 

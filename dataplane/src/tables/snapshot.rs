@@ -5,6 +5,7 @@ use super::backend::Backend;
 use super::flow_hash::HashSeeds;
 use super::frontend::Frontends;
 use super::id::Slab;
+use super::nat::NatBackends;
 use super::port::{Port, PortId};
 use super::route::Routing;
 
@@ -39,6 +40,8 @@ pub struct Tables {
     pub frontends: Arc<Frontends>,
     /// Backends, removed ones included while flows may refer to them.
     pub backends: Arc<Slab<Backend>>,
+    /// Backends in mode `nat`, whose replies are addressed to clients.
+    pub nat_backends: Arc<NatBackends>,
     /// Source addresses towards backends.
     pub snat: Arc<Slab<SnatAddress>>,
     /// Routes and next hops.

@@ -1,5 +1,6 @@
 use crate::addr::{Addr, L4Port, Proto};
 use crate::flow::{Flow, FlowTable, State};
+use crate::tables::frontend::Mode;
 use crate::tables::{FrontendId, PortId, Tables};
 use crate::time::Tick;
 
@@ -76,7 +77,9 @@ pub struct FlowInfo {
     pub vip: Option<(Addr, L4Port)>,
     /// The frontend, to find the service by.
     pub frontend: FrontendId,
-    /// Our address (`None`: removed) and port towards the backend.
+    /// How its packets are forwarded.
+    pub mode: Mode,
+    /// Our address and port towards the backend; no address: removed, or the mode takes none.
     pub snat: (Option<Addr>, L4Port),
     /// The backend.
     pub backend: (Addr, L4Port),
@@ -116,6 +119,7 @@ fn describe(tables: &Tables, flows: &FlowTable, flow: &Flow, now: Tick) -> FlowI
         client: (flow.client, flow.client_port),
         vip: tables.frontends.get(flow.frontend).map(|f| (f.key.addr, f.key.port)),
         frontend: flow.frontend,
+        mode: flow.mode,
         snat: (tables.snat.get(pair.key.snat).map(|snat| snat.addr), flow.snat_port),
         backend: (pair.key.addr, pair.key.port),
         state: flow.state(),

@@ -49,6 +49,17 @@ impl Bell {
     }
 }
 
+/// What another worker handed over in one go.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// The port that it came in through; `None` when nothing was there.
+    pub port: Option<PortId>,
+    /// The packets.
+    pub burst: Burst,
+    /// What is known of each of them; empty when they speak for themselves.
+    pub notes: Notes,
+}
+
 /// One worker's place among all of them.
 #[derive(Debug)]
 pub struct Peers {
@@ -154,11 +165,20 @@ impl Peers {
         self.inlets.len()
     }
 
-    /// Takes packets that another worker handed over, all from one port, which is returned. Either
-    /// all of them have a note or none.
+    /// Takes packets that another worker handed over, all from one port, which is returned; either all
+    /// of them have a note or none. Their bytes lie in the cache of another core: they are asked for
+    /// at once.
     #[inline]
-    pub fn take(&mut self, inlet: usize, burst: &mut Burst, notes: &mut Notes) -> Option<PortId> {
-        self.inlets[inlet].take(burst, notes).map(PortId)
+    pub fn take(
+        &mut self,
+        inlet: usize,
+        umem: &Umem,
+        burst: &mut Burst,
+        notes: &mut Notes,
+    ) -> Option<PortId> {
+        let port = self.inlets[inlet].take(burst, notes).map(PortId)?;
+        burst.iter().for_each(|frame| umem.prefetch(frame));
+        Some(port)
     }
 
     /// Chunks on their way to this worker.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::frame::{Chunk, Frame};
 use super::pool::Pool;
 use super::view::View;
-use crate::mem::{LINE, prefetch_line};
+use crate::mem::{LINE, prefetch_to_write};
 
 /// Bytes that the kernel keeps free in front of each packet (`XDP_PACKET_HEADROOM`).
 pub const XDP_HEADROOM: usize = 256;
@@ -111,13 +111,16 @@ impl Umem {
         &bytes[..usize::from(chunk.len).min(self.layout.capacity())]
     }
 
-    /// Asks for the headers of a packet, to be read soon: the first two cache lines.
+    /// Asks for the headers of a packet, to be read and written soon: the first two cache lines, as far
+    /// as it has them.
     #[inline]
     pub fn prefetch(&self, frame: &Frame) {
         let offset = frame.head.index as usize * self.layout.stride + XDP_HEADROOM;
         let start = self.base.as_ptr().wrapping_add(offset);
-        prefetch_line(start);
-        prefetch_line(start.wrapping_add(LINE));
+        prefetch_to_write(start);
+        if usize::from(frame.head.len) > LINE {
+            prefetch_to_write(start.wrapping_add(LINE));
+        }
     }
 
     /// # Safety

@@ -195,6 +195,7 @@ fn backends(mtu: u16) -> Slab<Backend> {
             state: BackendState::Active,
             hop,
             default_snat: None,
+            link: None,
         };
         (BackendId::new(i as u32, 0), backend)
     })
@@ -218,6 +219,7 @@ pub fn frontends(_room: usize) -> Frontends {
                 snat: Box::new([SnatId::new(family as u32, 0)]),
                 left: Box::new([]),
                 gone: false,
+                policy: Policy::default(),
             };
             all.push((FrontendId::new((family * 3 + i) as u32, 0), Arc::new(frontend)));
         }
@@ -250,4 +252,38 @@ pub fn routing() -> Routing {
 
 pub fn hop(port: u8, text: &str, mac: Option<[u8; 6]>) -> Hop {
     Hop::new(PortId(port), addr(text), mac.map(Mac))
+}
+
+/// Every service in another mode, changed further by `policy`. In mode `nat` all four backends have
+/// their entries, each of the one service that it can be.
+pub fn in_mode(tables: &mut Tables, mode: Mode, policy: impl Fn(&mut Policy)) {
+    let all = tables.frontends.iter().map(|(id, old)| {
+        let mut policy_of = old.policy.clone();
+        policy(&mut policy_of);
+        let frontend = Frontend {
+            key: old.key,
+            mode,
+            maglev: old.maglev.clone(),
+            snat: old.snat.clone(),
+            left: old.left.clone(),
+            gone: old.gone,
+            policy: policy_of,
+        };
+        (id, Arc::new(frontend))
+    });
+    tables.frontends = Arc::new(all.collect());
+    let all = tables.backends.iter().map(|(id, old)| {
+        let link = if old.addr.is_v4() { "10.1.0.0/24" } else { "fd01::/64" };
+        (id, Backend { link: Some(link.parse().unwrap()), ..*old })
+    });
+    tables.backends = Arc::new(all.collect());
+    let protos = [(Proto::Tcp, 0), (Proto::Udp, 1)];
+    let ends = (0..4_u32).flat_map(|backend| protos.map(move |of| (backend, of)));
+    let ends = ends.filter(|_| mode == Mode::Nat).map(|(backend, (proto, nth))| {
+        let text = BACKENDS.iter().chain(&BACKENDS6).nth(backend as usize).unwrap();
+        let frontend = FrontendId::new(backend / 2 * 3 + nth, 0);
+        let end = NatEnd { addr: addr(text), port: 8080, proto };
+        (end, Stateless::Reply(frontend, BackendId::new(backend, 0)))
+    });
+    tables.nat_backends = Arc::new(ends.collect());
 }

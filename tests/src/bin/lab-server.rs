@@ -1,7 +1,7 @@
 //! What stands behind the VIPs in the lab: a `whoami`, downloads and UDP echo, on every address
 //! of the host in both families. Prints `ready` when it listens.
 
-use std::net::{Ipv6Addr, TcpListener, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread::spawn;
 
 use anyhow::{Context as _, Result};
@@ -21,6 +21,9 @@ struct Options {
     /// UDP port to echo; may be given several times.
     #[arg(long)]
     udp: Vec<u16>,
+    /// Address and UDP port to echo, from there alone; may be given several times.
+    #[arg(long)]
+    echo: Vec<SocketAddr>,
 }
 
 fn main() -> Result<()> {
@@ -34,9 +37,9 @@ fn main() -> Result<()> {
         let name = options.name.clone();
         threads.push(spawn(move || http::serve(&listener, &name)));
     }
-    for port in options.udp {
-        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port))
-            .with_context(|| format!("bind UDP port {port}"))?;
+    let anywhere = |port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    for at in options.udp.into_iter().map(anywhere).chain(options.echo) {
+        let socket = UdpSocket::bind(at).with_context(|| format!("bind UDP {at}"))?;
         // Best effort: a burst of datagrams must not be lost for want of a buffer here.
         let _ = setsockopt(&socket, sockopt::RcvBufForce, &(8 << 20));
         threads.push(spawn(move || udp_echo::serve(&socket)));

@@ -77,6 +77,15 @@ impl<'r, 't> Item<'r, 't> {
         self.integer(1..=u64::from(u16::MAX)).and_then(|port| u16::try_from(port).ok())
     }
 
+    /// `true` or `false`.
+    pub fn truth(&self) -> Option<bool> {
+        let truth = self.value.get_ref().as_bool();
+        if truth.is_none() {
+            self.wrong_type("true or false", "true");
+        }
+        truth
+    }
+
     /// One of a few words.
     pub fn word<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
         let names: Vec<&'static str> = words.iter().map(|(name, _)| *name).collect();

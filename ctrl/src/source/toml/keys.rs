@@ -1,7 +1,9 @@
 /// Keys and sections of the file itself.
-pub const TOP: &[&str] = &["gateway", "worker", "maglev", "snat", "timeouts", "port", "service"];
+pub const TOP: &[&str] =
+    &["gateway", "worker", "maglev", "snat", "timeouts", "port", "router", "service"];
 /// Keys of `[gateway]`.
-pub const GATEWAY: &[&str] = &["name", "api", "metrics", "log", "pin_dir"];
+pub const GATEWAY: &[&str] =
+    &["name", "api", "metrics", "log", "pin_dir", "vips_at_start", "linger"];
 /// Keys of `[worker]`.
 pub const WORKER: &[&str] = &["count", "cores", "flows", "poll", "ring", "frames"];
 /// Keys of `[maglev]`.
@@ -12,6 +14,8 @@ pub const SNAT: &[&str] = &["addresses", "ports", "shared_ports"];
 pub const TIMEOUTS: &[&str] = &["tcp_syn", "tcp_established", "tcp_fin", "udp"];
 /// Keys of `[[port]]`.
 pub const PORT: &[&str] = &["name", "mode"];
+/// Keys of `[[router]]`.
+pub const ROUTER: &[&str] = &["address", "announce"];
 /// Keys of `[[service]]`.
 pub const SERVICE: &[&str] = &[
     "name",
@@ -23,11 +27,32 @@ pub const SERVICE: &[&str] = &[
     "ports",
     "backends",
     "table_size",
+    "health",
+    "affinity",
+    "allow",
+    "deny",
+    "hairpin",
+    "mss",
+    "stateless_replies",
 ];
 /// Keys of an element of `ports` of a service.
 pub const SERVICE_PORT: &[&str] = &["port", "protocol", "target"];
 /// Keys of an element of `backends` of a service.
 pub const BACKEND: &[&str] = &["address", "port", "weight"];
+/// Keys of `[service.health]`.
+pub const HEALTH: &[&str] = &[
+    "kind",
+    "path",
+    "host",
+    "status",
+    "port",
+    "interval",
+    "timeout",
+    "rise",
+    "fall",
+    "reset_on_fail",
+    "panic",
+];
 
 /// Every section with its keys, as a document would write them.
 pub const ALL: &[(&str, &[&str])] = &[
@@ -37,7 +62,9 @@ pub const ALL: &[(&str, &[&str])] = &[
     ("[snat]", SNAT),
     ("[timeouts]", TIMEOUTS),
     ("[[port]]", PORT),
+    ("[[router]]", ROUTER),
     ("[[service]]", SERVICE),
     ("ports of [[service]]", SERVICE_PORT),
     ("backends of [[service]]", BACKEND),
+    ("[service.health]", HEALTH),
 ];

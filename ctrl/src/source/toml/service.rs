@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use dataplane::addr::Proto;
 use dataplane::tables::frontend::Mode;
@@ -7,11 +8,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::item::Item;
 use super::section::Section;
-use super::{Reader, keys, settings, value};
+use super::{Reader, health, keys, policy, settings, value};
 use crate::desired::{Announce, BackendSettings, Located, Service, ServicePort};
 
 /// Modes that have a name already but do not work yet (design section 5).
-const LATER: [&str; 4] = ["nat", "dsr-l2", "dsr-ipip", "dsr-geneve"];
+const LATER: [&str; 2] = ["dsr-ipip", "dsr-geneve"];
 
 /// Decodes one service. What is wrong is reported and left out, so that the rest can still be
 /// looked at.
@@ -33,6 +34,8 @@ pub fn service(reader: &Reader, table: &DeTable<'_>, span: Range<usize>) -> Serv
             .unwrap_or_default(),
         backends: section.read("backends", backends).unwrap_or_default(),
         table_size: section.read("table_size", value::table_size),
+        health: section.read("health", health::check).map(Arc::new),
+        policy: policy::policy(&section),
     }
 }
 
@@ -71,10 +74,11 @@ fn mode(item: &Item<'_, '_>) -> Option<Mode> {
         item.wrong(what, "write \"snat\", which works with any backend");
         return None;
     }
-    item.word(&[("snat", Mode::Snat)])
+    item.word(&[Mode::Snat, Mode::Nat, Mode::DsrL2].map(|mode| (mode.name(), mode)))
 }
 
-fn announce(item: &Item<'_, '_>) -> Option<Announce> {
+/// Where an address is announced.
+pub fn announce(item: &Item<'_, '_>) -> Option<Announce> {
     match item.value.get_ref() {
         DeValue::Array(list) if list.is_empty() => {
             item.wrong(

@@ -7,7 +7,7 @@ use super::item::Item;
 use super::section::Section;
 use super::{Reader, keys, value};
 use crate::desired::{
-    Gateway, Located, LogFormat, MaglevSettings, PollMode, PortSettings, SnatSettings,
+    Gateway, Located, LogFormat, MaglevSettings, PollMode, PortSettings, SnatSettings, VipsAtStart,
     WorkerSettings, XdpMode,
 };
 
@@ -19,6 +19,8 @@ const FLOWS: std::ops::RangeInclusive<u64> = 1..=1 << 26;
 const RING: std::ops::RangeInclusive<u64> = 64..=32_768;
 /// Frames of 2 or 4 KiB each: 2 MiB to 16 GiB.
 const FRAMES: std::ops::RangeInclusive<u64> = 1_024..=1 << 22;
+/// How long a released address may still be forwarded, in milliseconds.
+const LINGER: std::ops::RangeInclusive<u64> = 0..=3_600_000;
 /// The kernel's limit for the name of an interface, in bytes (IFNAMSIZ less the final zero).
 const INTERFACE_NAME_MAX: usize = 15;
 
@@ -36,6 +38,12 @@ pub fn gateway(top: &Section<'_, '_>) -> Gateway {
     }
     gateway.metrics = section.read("metrics", value::socket);
     let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
+    let vips = [("held", VipsAtStart::Held), ("released", VipsAtStart::Released)];
+    gateway.vips_at_start =
+        section.read("vips_at_start", |item| item.word(&vips)).unwrap_or_default();
+    if let Some(linger) = section.read("linger", |item| value::time(item, LINGER)) {
+        gateway.linger = linger;
+    }
     gateway.log = section.read("log", |item| item.word(&formats)).unwrap_or_default();
     gateway
 }

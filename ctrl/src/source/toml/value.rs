@@ -1,9 +1,12 @@
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine;
 use dataplane::tables::flow_hash::HashSeeds;
 use dataplane::tables::maglev::TABLE_SIZES;
+use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::item::Item;
@@ -16,7 +19,7 @@ pub fn address(item: &Item<'_, '_>) -> Option<Located<IpAddr>> {
         Ok(IpAddr::V6(v6)) => match v6.to_ipv4_mapped() {
             None => Some(item.located(IpAddr::V6(v6))),
             Some(v4) => {
-                mapped(item, text, v4);
+                mapped(item, text, &v4.to_string());
                 None
             }
         },
@@ -31,7 +34,7 @@ pub fn address(item: &Item<'_, '_>) -> Option<Located<IpAddr>> {
     }
 }
 
-fn mapped(item: &Item<'_, '_>, text: &str, v4: Ipv4Addr) {
+fn mapped(item: &Item<'_, '_>, text: &str, v4: &str) {
     let what = format!("{} is \"{text}\", an IPv4 address written as IPv6", item.name);
     item.wrong(what, format!("write \"{v4}\""));
 }
@@ -63,6 +66,43 @@ fn hint(text: &str) -> String {
 pub fn addresses(item: &Item<'_, '_>) -> Option<Vec<Located<IpAddr>>> {
     let list = item.list("[\"172.16.1.1\"]")?;
     Some(list.iter().filter_map(address).collect())
+}
+
+/// A prefix; an address alone stands for itself.
+pub fn prefix(item: &Item<'_, '_>) -> Option<Located<IpNet>> {
+    let text = item.text("\"10.0.0.0/8\" or \"fd00::/8\"")?;
+    if !text.contains('/') {
+        return address(item).map(|addr| Located { value: addr.value.into(), place: addr.place });
+    }
+    let Ok(net) = text.parse::<IpNet>() else {
+        let what = format!("{} is \"{text}\", which is not a prefix", item.name);
+        item.wrong(
+            what,
+            "write an address and a length, for example \"10.0.0.0/8\" or \"fd00::/8\"",
+        );
+        return None;
+    };
+    if net.trunc() != net {
+        let length = net.prefix_len();
+        let what =
+            format!("{} is \"{text}\", which has bits beyond its length {length}", item.name);
+        item.wrong(what, format!("write \"{}\"", net.trunc()));
+        return None;
+    }
+    if let IpNet::V6(v6) = net
+        && v6.prefix_len() >= 96
+        && let Some(v4) = v6.addr().to_ipv4_mapped()
+    {
+        mapped(item, text, &format!("{v4}/{}", v6.prefix_len() - 96));
+        return None;
+    }
+    Some(item.located(net))
+}
+
+/// An array of prefixes.
+pub fn prefixes(item: &Item<'_, '_>) -> Option<Vec<Located<IpNet>>> {
+    let list = item.list("[\"10.0.0.0/8\"]")?;
+    Some(list.iter().filter_map(prefix).collect())
 }
 
 /// An address with a port.
@@ -111,17 +151,7 @@ pub fn span(item: &Item<'_, '_>) -> Option<Located<PortSpan>> {
 
 /// `"60s"` in milliseconds.
 pub fn duration(item: &Item<'_, '_>) -> Option<u32> {
-    if let Some(number) = item.value.get_ref().as_integer() {
-        let what = format!("{} is {number} without a unit", item.name);
-        item.wrong(what, format!("write \"{number}s\" if seconds are meant"));
-        return None;
-    }
-    let text = item.text("\"60s\"")?;
-    let Some(ms) = milliseconds(text) else {
-        let what = format!("{} is \"{text}\", which is not a duration", item.name);
-        item.wrong(what, "write a whole number with ms, s, m or h, for example \"60s\"");
-        return None;
-    };
+    let (text, ms) = written_time(item)?;
     if ms == 0 {
         let what = format!("{} is 0, so every flow would end at once", item.name);
         item.wrong(what, "write how long a silent flow is kept, for example \"60s\"");
@@ -134,7 +164,40 @@ pub fn duration(item: &Item<'_, '_>) -> Option<u32> {
     fits
 }
 
-fn milliseconds(text: &str) -> Option<u64> {
+/// A time within bounds, which are milliseconds.
+pub fn time(item: &Item<'_, '_>, range: RangeInclusive<u64>) -> Option<Duration> {
+    let (text, ms) = written_time(item)?;
+    if range.contains(&ms) {
+        return Some(Duration::from_millis(ms));
+    }
+    let [least, most] = [*range.start(), *range.end()].map(|ms| match ms {
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
+    });
+    let what = format!("{} is \"{text}\", which is out of range", item.name);
+    item.wrong(what, format!("write a time from {least} to {most}"));
+    None
+}
+
+/// What is written, and the milliseconds that it means.
+fn written_time<'t>(item: &Item<'_, 't>) -> Option<(&'t str, u64)> {
+    if let Some(number) = item.value.get_ref().as_integer() {
+        let what = format!("{} is {number} without a unit", item.name);
+        item.wrong(what, format!("write \"{number}s\" if seconds are meant"));
+        return None;
+    }
+    let text = item.text("\"60s\"")?;
+    let ms = milliseconds(text);
+    if ms.is_none() {
+        let what = format!("{} is \"{text}\", which is not a duration", item.name);
+        item.wrong(what, "write a whole number with ms, s, m or h, for example \"60s\"");
+    }
+    Some((text, ms?))
+}
+
+/// `60s`, `250ms`, `2h` in milliseconds; `None` when it is no whole number with such a unit.
+#[must_use]
+pub fn milliseconds(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let factor = match unit.trim() {

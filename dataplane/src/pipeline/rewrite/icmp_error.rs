@@ -47,10 +47,10 @@ fn message(ip: &Ip, family: Family, refusal: Refusal) -> (Addr, Icmp) {
     let (from, kind, code, mtu) = match (family, refusal) {
         (Family::V4, Refusal::TimeExceeded { from }) => (from, v4::TIME_EXCEEDED, 0, 0),
         (Family::V6, Refusal::TimeExceeded { from }) => (from, v6::TIME_EXCEEDED, 0, 0),
-        (Family::V4, Refusal::TooBig { mtu }) => {
-            (ip.dst, v4::UNREACHABLE, v4::FRAGMENTATION_NEEDED, mtu)
+        (Family::V4, Refusal::TooBig { from, mtu }) => {
+            (from, v4::UNREACHABLE, v4::FRAGMENTATION_NEEDED, mtu)
         }
-        (Family::V6, Refusal::TooBig { mtu }) => (ip.dst, v6::TOO_BIG, 0, mtu),
+        (Family::V6, Refusal::TooBig { from, mtu }) => (from, v6::TOO_BIG, 0, mtu),
         (Family::V4, _) => (ip.dst, v4::UNREACHABLE, v4::PORT, 0),
         (Family::V6, _) => (ip.dst, v6::UNREACHABLE, v6::PORT, 0),
     };

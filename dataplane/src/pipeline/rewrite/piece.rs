@@ -28,7 +28,8 @@ pub(in super::super) fn piece<'p>(
     plan: &'p Plan<'_>,
 ) -> Result<Fate<'p>, DropReason> {
     match plan {
-        Plan::Translate(ip, to) => {
+        // A SYN in pieces has no room that would need a smaller MSS.
+        Plan::Translate(ip, to) | Plan::Clamp(ip, to, _) => {
             translate(ctx, &mut memory.umem.view(frame), ip, to, (piece, ident))?;
             Ok(Fate::Forward(&to.next))
         }

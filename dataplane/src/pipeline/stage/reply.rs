@@ -2,10 +2,11 @@ use super::super::context::Ctx;
 use super::super::fetch::reverse_key;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
-use super::{end_flow, hop, obstacle, refuse_transport, send_on};
+use super::direct::fits;
+use super::{end_flow, hop, obstacle, refuse_transport, send_in_service};
 use crate::drop_reason::DropReason;
-use crate::flow::FlowHash;
 use crate::flow::state::Direction;
+use crate::flow::{FlowHash, FlowRef};
 use crate::tables::{BackendState, SnatId};
 
 /// A backend's packet to one of our source addresses: back to the client of its flow.
@@ -22,7 +23,19 @@ pub(super) fn to_client<'a>(
         *plan = refuse_transport(ip, transport, DropReason::ReplyUnknown)?;
         return Ok(());
     };
+    on_flow(ctx, (ip, transport), place, plan)
+}
+
+/// The plan for a backend's packet of a known flow.
+#[inline]
+pub(super) fn on_flow<'a>(
+    ctx: &mut Ctx<'_>,
+    (ip, transport): (&'a Ip, &Transport),
+    place: FlowRef,
+    plan: &mut Plan<'a>,
+) -> Result<(), DropReason> {
     let flow = ctx.flows.flow(place);
+    let mode = flow.mode;
     let (frontend_id, client) = (flow.frontend, (flow.client, flow.client_port));
     let backend_id = ctx.flows.pair(flow.pair).backend;
     let backend = ctx.tables.backends.get(backend_id);
@@ -32,6 +45,7 @@ pub(super) fn to_client<'a>(
     };
     let src = (frontend.key.addr, frontend.key.port);
     let gone = frontend.gone
+        || !fits(mode, frontend)
         || frontend.left.contains(&backend_id)
         || backend.is_none_or(|b| b.state == BackendState::Gone);
     let (next, mtu) = hop::to_client(ctx, place)?;
@@ -49,6 +63,6 @@ pub(super) fn to_client<'a>(
         counters.packets_out.add(1);
         counters.bytes_out.add(u64::from(ip.len));
     }
-    send_on(plan, ip, translate, mtu);
+    send_in_service(plan, (ip, transport), translate, mtu, frontend);
     Ok(())
 }

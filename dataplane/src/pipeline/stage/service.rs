@@ -2,13 +2,14 @@ use super::super::context::Ctx;
 use super::super::fetch::forward_key;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
-use super::{end_flow, hop, obstacle, refuse_transport, send_on};
+use super::{direct, end_flow, hop, obstacle, refuse_transport, send_in_service};
 use crate::addr::Proto;
 use crate::drop_reason::DropReason;
 use crate::flow::ports::Range;
 use crate::flow::state::Direction;
-use crate::flow::{FlowHash, FlowRef, ForwardKey, NewFlow, State};
+use crate::flow::{FlowHash, FlowRef, ForwardKey, NewFlow};
 use crate::tables::flow_hash::flow_hash;
+use crate::tables::frontend::Mode;
 use crate::tables::{Backend, BackendId, BackendState, Frontend, FrontendId};
 
 /// A client's packet to a service: on its flow, or on a new one.
@@ -20,6 +21,11 @@ pub(super) fn to_backend<'a>(
     hash: FlowHash,
     plan: &mut Plan<'a>,
 ) -> Result<(), DropReason> {
+    if let Some(sources) = &service.1.policy.sources
+        && !sources.allow(ip.src)
+    {
+        return Err(DropReason::SourceDenied);
+    }
     let key = forward_key(ip, transport, service.0);
     if let Some(place) = ctx.flows.find_forward(&key, hash)
         && on_flow(ctx, (ip, transport), service, place, plan)?
@@ -41,6 +47,20 @@ fn first_packet<'a>(
     if service.gone {
         return refuse_removed(ctx, ip, transport);
     }
+    if service.mode != Mode::Snat {
+        return direct::first_packet(ctx, (ip, transport), service, key);
+    }
+    from_our_address(ctx, ip, transport, service, key)
+}
+
+/// The plan for a packet without a flow that goes on with a source address of ours.
+pub(super) fn from_our_address<'a>(
+    ctx: &mut Ctx<'_>,
+    ip: &'a Ip,
+    transport: &Transport,
+    service: &Frontend,
+    key: ForwardKey,
+) -> Result<Plan<'a>, DropReason> {
     if transport.proto == Proto::Tcp && !transport.flags.opens() {
         return refuse_transport(ip, transport, DropReason::NoFlow);
     }
@@ -73,25 +93,31 @@ fn on_flow<'a>(
 ) -> Result<bool, DropReason> {
     let flow = ctx.flows.flow(place);
     let pair = ctx.flows.pair(flow.pair);
-    let reopened = flow.state() == State::Closed && transport.flags.opens();
+    let mode = flow.mode;
+    let reopened = transport.flags.opens() && flow.state().may_reopen();
     let ended = |onward| Ended { place, reopened, onward };
-    let (Some(backend), Some(source)) =
-        (ctx.tables.backends.get(pair.backend), ctx.tables.snat.get(pair.key.snat))
-    else {
+    let src = match mode {
+        Mode::Snat => ctx.tables.snat.get(pair.key.snat).map(|s| (s.addr, flow.snat_port)),
+        Mode::Nat | Mode::DsrL2 => Some((ip.src, transport.src)),
+    };
+    let (Some(backend), Some(src)) = (ctx.tables.backends.get(pair.backend), src) else {
         return leave_flow(ctx, (ip, transport), &ended(None), plan);
     };
     let alive = !service.gone
         && backend.state != BackendState::Gone
-        && !service.left.contains(&pair.backend);
-    let src = (source.addr, flow.snat_port);
+        && !service.left.contains(&pair.backend)
+        && direct::fits(mode, service);
     let (next, mtu) = match hop::next(ctx, backend.hop) {
         Ok(found) => found,
         Err(_) if !alive => return leave_flow(ctx, (ip, transport), &ended(None), plan),
         Err(reason) => return Err(reason),
     };
-    let translate = Translate { src, dst: (backend.addr, backend.port), next };
+    let dst = direct::destination(mode, backend, (ip, transport));
+    let translate = Translate { src, dst, next };
     if !alive || reopened {
-        return leave_flow(ctx, (ip, transport), &ended(Some(translate)), plan);
+        // A backend that is answered past us cannot be spoken to in the client's name.
+        let onward = (mode != Mode::DsrL2).then_some(translate);
+        return leave_flow(ctx, (ip, transport), &ended(onward), plan);
     }
     if let Some(refusal) = obstacle(ctx, ip, mtu) {
         *plan = refusal;
@@ -99,7 +125,7 @@ fn on_flow<'a>(
     }
     ctx.flows.observe(place, Direction::Forward, transport.flags, ctx.now);
     count_in(ctx, id, ip);
-    send_on(plan, ip, translate, mtu);
+    send_in_service(plan, (ip, transport), translate, mtu, service);
     Ok(true)
 }
 
@@ -136,10 +162,7 @@ fn new_flow<'a>(
     key: ForwardKey,
 ) -> Result<Plan<'a>, DropReason> {
     let Some((id, backend)) = select(ctx, ip, transport, service) else {
-        if let Some(counters) = ctx.counters.frontend(key.frontend) {
-            counters.no_backend.add(1);
-        }
-        return refuse_transport(ip, transport, DropReason::NoBackend);
+        return refuse_without_backend(ctx, ip, transport, key.frontend);
     };
     let (next, mtu) = hop::next(ctx, backend.hop)?;
     if let Some(refusal) = obstacle(ctx, ip, mtu) {
@@ -147,16 +170,29 @@ fn new_flow<'a>(
     }
     let (place, src_addr) = insert(ctx, service, transport, key, (id, backend))?;
     let src = (src_addr, ctx.flows.flow(place).snat_port);
-    if let Some(counters) = ctx.counters.frontend(key.frontend) {
-        counters.flows.add(1);
-    }
+    count_flow(ctx, key.frontend);
     count_in(ctx, key.frontend, ip);
     let mut plan = Plan::default();
-    send_on(&mut plan, ip, Translate { src, dst: (backend.addr, backend.port), next }, mtu);
+    let translate = Translate { src, dst: (backend.addr, backend.port), next };
+    send_in_service(&mut plan, (ip, transport), translate, mtu, service);
     Ok(plan)
 }
 
-fn select<'t>(
+/// The answer of a service that has nobody to serve.
+pub(super) fn refuse_without_backend<'a>(
+    ctx: &Ctx<'_>,
+    ip: &'a Ip,
+    transport: &Transport,
+    id: FrontendId,
+) -> Result<Plan<'a>, DropReason> {
+    if let Some(counters) = ctx.counters.frontend(id) {
+        counters.no_backend.add(1);
+    }
+    refuse_transport(ip, transport, DropReason::NoBackend)
+}
+
+/// The backend that a flow of this client gets.
+pub(super) fn select<'t>(
     ctx: &Ctx<'t>,
     ip: &Ip,
     transport: &Transport,
@@ -164,7 +200,8 @@ fn select<'t>(
 ) -> Option<(BackendId, &'t Backend)> {
     let maglev = service.maglev.as_ref()?;
     let seeds = &ctx.tables.seeds;
-    let hash = flow_hash(seeds, ip.src, transport.src, service.key.port, transport.proto);
+    let client_port = if service.policy.by_client { 0 } else { transport.src };
+    let hash = flow_hash(seeds, ip.src, client_port, service.key.port, transport.proto);
     let id = maglev.select(hash);
     Some((id, ctx.tables.backends.get(id)?))
 }
@@ -213,8 +250,15 @@ fn insert(
     Err(failure)
 }
 
+/// A flow has begun.
+pub(super) fn count_flow(ctx: &Ctx<'_>, id: FrontendId) {
+    if let Some(counters) = ctx.counters.frontend(id) {
+        counters.flows.add(1);
+    }
+}
+
 #[inline]
-fn count_in(ctx: &Ctx<'_>, id: FrontendId, ip: &Ip) {
+pub(super) fn count_in(ctx: &Ctx<'_>, id: FrontendId, ip: &Ip) {
     if let Some(counters) = ctx.counters.frontend(id) {
         counters.packets_in.add(1);
         counters.bytes_in.add(u64::from(ip.len));
