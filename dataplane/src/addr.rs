@@ -204,6 +204,13 @@ impl Classes {
         if workers == 0 { None } else { Some(Self(workers)) }
     }
 
+    /// How many there are.
+    #[inline]
+    #[must_use]
+    pub const fn count(self) -> usize {
+        self.0 as usize
+    }
+
     /// Whether one worker owns everything.
     #[inline]
     #[must_use]

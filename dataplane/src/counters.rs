@@ -107,7 +107,7 @@ pub struct Counters {
     pub half_open: Counter,
     /// Half-open flows that gave way to newer ones.
     pub half_open_evicted: Counter,
-    /// Received packets waiting for a next hop (gauge).
+    /// Received packets waiting for a next hop, or for the first fragment of their datagram (gauge).
     pub waiting: Counter,
     /// Turns of the loop.
     pub turns: Counter,

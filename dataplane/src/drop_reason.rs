@@ -53,9 +53,15 @@ drop_reasons! {
     NoBackend = "no_backend",
     /// The service or backend of this flow was removed; both ends are told.
     Removed = "removed",
-    /// A fragment of service traffic: not handled yet.
+    /// A fragment of something without ports, such as a large ping: nothing is put together here.
     Fragment = "fragment",
-    /// An ICMP error about service traffic: not handled yet.
+    /// A fragment that is tiny, repeats or overlaps another, or ends beyond any datagram.
+    BadFragment = "bad_fragment",
+    /// Too many fragments wait for the first one of their datagrams: the oldest give way.
+    FragmentsFull = "fragments_full",
+    /// The first fragment of its datagram did not come in time.
+    FragmentExpired = "fragment_expired",
+    /// An ICMP error that quotes no packet of a flow of ours.
     IcmpError = "icmp_error",
     /// An ICMP message that is neither an echo request nor an error.
     IcmpOther = "icmp_other",

@@ -18,6 +18,8 @@ pub mod wire;
 pub mod mem;
 /// Connections: keys, entries, indexes, ports, expiry. Owned by one worker.
 pub mod flow;
+/// Datagrams that come in pieces: what the first one said, and those that wait for it.
+pub mod fragment;
 /// The life of a packet: parse, classify, stage, rewrite, tx.
 pub mod pipeline;
 /// AF_XDP: memory, frames, rings. The only place with `unsafe`, next to `mem`.

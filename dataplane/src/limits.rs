@@ -29,8 +29,23 @@ pub const REFUSALS_PER_SECOND: u32 = 1_000;
 pub const NEIGHBOUR_ANSWERS_PER_SECOND: u32 = 10_000;
 /// Claims of addresses of ours that a worker tells control of in a second.
 pub const CLAIMS_PER_SECOND: u32 = 100;
+/// Datagrams in pieces that a worker knows the ports of, a multiple of [`FRAGMENT_WAYS`].
+pub const FRAGMENTED_MAX: usize = 4_096;
+/// Of those, how many may have the same hash.
+pub const FRAGMENT_WAYS: usize = 4;
+/// Time for which the ports of a datagram in pieces are known, in milliseconds.
+pub const FRAGMENT_KNOWN_MS: u32 = 2_000;
+/// Chunks of fragments that may wait, in all, for the first fragment of their datagrams.
+pub const FRAGMENTS_HELD_MAX: usize = 256;
+/// Time a fragment waits for the first one of its datagram, in milliseconds.
+pub const FRAGMENT_HELD_MS: u32 = 1_000;
+/// The same for one that is not addressed to us, in milliseconds: it goes on alone then.
+pub const FRAGMENT_PASSING_MS: u32 = 10;
+/// Gaps that the fragments of one datagram may leave between them as they come in.
+pub const FRAGMENT_GAPS: usize = 16;
 /// Flow entries that the expiry sweep looks at after each burst.
 pub const SWEEP_STEP: usize = 32;
 
 const _: () = assert!(WAITING_PER_HOP <= WAITING_MAX);
 const _: () = assert!(PORTS_MAX <= u32::BITS as usize, "PortMask is a u32");
+const _: () = assert!(FRAGMENTED_MAX.is_multiple_of(FRAGMENT_WAYS));

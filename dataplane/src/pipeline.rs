@@ -17,8 +17,18 @@ mod claim;
 /// What would become of a packet, without one.
 pub mod rehearse;
 
+/// ICMP errors: to the end of the flow that sent what they are about.
+pub mod errors;
+
+/// Fragments: each follows the first one of its datagram.
+pub mod fragments;
+
 /// What a packet is, as a value.
 pub mod packet;
+/// What a fragment is, as a value.
+pub mod piece;
+/// What an ICMP error is about, as a value.
+pub mod quote;
 /// What shall happen to a packet, as a value.
 pub mod plan;
 /// What every step is handed.
@@ -67,9 +77,20 @@ pub fn run_burst<S: Socket>(
     let hashes = fetch::burst(ctx.flows, &subjects);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
     for (mut frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
-        if let Ok(Subject::Elsewhere(owner)) = subject {
-            tx::hand_over(ctx, memory, frame, *owner);
-            continue;
+        match subject {
+            Ok(Subject::Elsewhere(owner)) => {
+                tx::hand_over(ctx, memory, frame, *owner);
+                continue;
+            }
+            Ok(Subject::Fragment(ip)) => {
+                fragments::meet(ctx, memory, tx, (frame, packet), ip);
+                continue;
+            }
+            Ok(Subject::Error(ip)) => {
+                errors::pass_on(ctx, memory, tx, (frame, packet), ip);
+                continue;
+            }
+            _ => {}
         }
         let mut plan = Plan::default();
         let fate = match subject {

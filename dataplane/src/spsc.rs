@@ -123,6 +123,12 @@ impl Receiver {
         self.next == self.published
     }
 
+    /// The words that are there now, which stay.
+    pub fn waiting(&mut self) -> impl Iterator<Item = u64> + '_ {
+        let count = self.len() as u64;
+        (self.next..self.next + count).map(|at| self.shared.slot(at).load(Ordering::Relaxed))
+    }
+
     /// Words that are there now.
     #[inline]
     pub fn len(&mut self) -> usize {

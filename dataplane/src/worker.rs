@@ -18,20 +18,22 @@ use crossbeam::channel::Receiver;
 use crate::counters::Counters;
 use crate::drop_reason::DropReason;
 use crate::flow::{FlowTable, FlowTableConfig};
-use crate::limits::SWEEP_STEP;
+use crate::fragment::{Fragments, Idents};
+use crate::limits::{FRAGMENTS_HELD_MAX, SWEEP_STEP};
 use crate::pipeline::context::{EXTRA_MAX, Share};
+use crate::pipeline::fragments::{give_up, run_noted};
 use crate::pipeline::limiter::Limiters;
 use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
 use crate::pipeline::{Ctx, Memory, run_burst};
 use crate::tables::publish::Reader;
-use crate::tables::{Hop, PortId, Tables};
+use crate::tables::{Hop, Tables};
 use crate::time::{Clock, Tick, spin};
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Pool, Socket, Umem};
 use command::{Census, Command};
 use idle::Idle;
-use peers::Peers;
+use peers::{Handed, Peers};
 
 /// Every place of the flow table is looked at once in this many milliseconds.
 const SWEEP_PERIOD_MS: u64 = 8_000;
@@ -82,11 +84,12 @@ pub struct Worker<S> {
     waiting: Waiting,
     limiters: Limiters,
     extra: ArrayVec<(Frame, Hop), EXTRA_MAX>,
+    fragments: Fragments,
     /// Away only while it is run.
     burst: Option<Box<Burst>>,
-    /// What each other worker handed over, and the port that it came in through.
-    handed: Vec<(Option<PortId>, Burst)>,
-    ident: u16,
+    /// What each other worker handed over.
+    handed: Vec<Handed>,
+    idents: Idents,
     clock: Clock,
     seen_epoch: u64,
     waiting_looked: Tick,
@@ -122,11 +125,14 @@ impl<S: Socket> Worker<S> {
     pub fn new(setup: Setup<S>) -> Self {
         let clock = Clock::start();
         let now = clock.now();
-        let handed = (0..setup.peers.inlets()).map(|_| (None, Burst::new())).collect();
+        let handed = (0..setup.peers.inlets()).map(|_| Handed::default()).collect();
         let mut worker = Self {
             ways: Ways::new(&setup.lanes),
             lanes: setup.lanes,
             umem: setup.umem,
+            // Whatever comes in pieces, most frames stay free for the rest.
+            fragments: Fragments::new(FRAGMENTS_HELD_MAX.min(setup.pool.home() / 4)),
+            idents: Idents::new(setup.peers.own().worker(), setup.peers.classes().count()),
             pool: setup.pool,
             peers: setup.peers,
             tables: setup.tables,
@@ -140,7 +146,6 @@ impl<S: Socket> Worker<S> {
             extra: ArrayVec::new(),
             burst: Some(Box::default()),
             handed,
-            ident: 0,
             clock,
             seen_epoch: 0,
             waiting_looked: now,
@@ -178,7 +183,7 @@ impl<S: Socket> Worker<S> {
         if self.peers.lie_down() && !self.pool.expects() {
             self.counters.sleeps.add(1);
             let asleep = self.tables.sleep();
-            self.idle.wait(!self.waiting.is_empty());
+            self.idle.wait(!self.waiting.is_empty() || self.fragments.held() > 0);
             drop(asleep);
         }
         self.peers.get_up();
@@ -203,6 +208,7 @@ impl<S: Socket> Worker<S> {
         self.peers.publish();
         busy |= self.serve_handed(now);
         self.retry_waiting(now);
+        self.expire_fragments(now);
         let unsent = self.flush();
         let peers = &self.peers;
         self.pool.publish(|worker| peers.ring(worker));
@@ -243,8 +249,8 @@ impl<S: Socket> Worker<S> {
 
     /// Takes a burst from each other worker. Their bytes are on the way while our own lanes are served.
     fn take_handed(&mut self) {
-        for (inlet, (port, burst)) in self.handed.iter_mut().enumerate() {
-            *port = self.peers.take(inlet, &self.umem, burst);
+        for (inlet, Handed { port, burst, notes }) in self.handed.iter_mut().enumerate() {
+            *port = self.peers.take(inlet, &self.umem, burst, notes);
         }
     }
 
@@ -253,12 +259,18 @@ impl<S: Socket> Worker<S> {
     fn serve_handed(&mut self, now: Tick) -> bool {
         let mut busy = false;
         let mut handed = std::mem::take(&mut self.handed);
-        for (port, burst) in &mut handed {
+        for Handed { port, burst, notes } in &mut handed {
             let Some(port) = port.take() else { continue };
             // Every worker has a queue of every port.
             let lane = self.lanes.iter().position(|lane| lane.port == port).unwrap_or_default();
-            self.run_burst(lane, now, true, burst);
             busy = true;
+            if notes.is_empty() {
+                self.run_burst(lane, now, true, burst);
+                continue;
+            }
+            let noted = (&mut *burst, &*notes);
+            self.lend_as(lane, now, true, |ctx, memory, tx| run_noted(ctx, memory, noted, tx));
+            notes.clear();
         }
         self.handed = handed;
         busy
@@ -296,12 +308,13 @@ impl<S: Socket> Worker<S> {
             now,
             share: Share { classes: self.peers.classes(), own: self.peers.own(), handed },
             limiters: &mut self.limiters,
-            ident: &mut self.ident,
+            idents: &mut self.idents,
         };
         let mut memory = Memory {
             umem: &self.umem,
             pool: &mut self.pool,
             extra: &mut self.extra,
+            fragments: &mut self.fragments,
             peers: &mut self.peers,
         };
         let mut tx = Tx {
@@ -325,6 +338,16 @@ impl<S: Socket> Worker<S> {
         }
         self.waiting_looked = now;
         self.lend(0, now, |ctx, memory, tx| tx.release_waiting(ctx, memory));
+    }
+
+    /// Fragments whose first one did not come have waited in vain.
+    fn expire_fragments(&mut self, now: Tick) {
+        while let Some(held) = self.fragments.expire(now) {
+            let lane = self.lanes.iter().position(|lane| lane.port == held.port);
+            self.lend(lane.unwrap_or_default(), now, |ctx, memory, tx| {
+                give_up(ctx, memory, tx, held, DropReason::FragmentExpired);
+            });
+        }
     }
 
     /// Has the kernel send what is queued. Returns whether something is left.
@@ -363,7 +386,7 @@ impl<S: Socket> Worker<S> {
         counters.flows.set(self.flows.len() as u64);
         counters.half_open.set(self.flows.half_open() as u64);
         counters.half_open_evicted.set(self.flows.evicted());
-        counters.waiting.set(self.waiting.received() as u64);
+        counters.waiting.set((self.waiting.received() + self.fragments.held()) as u64);
         counters.epoch.set(self.seen_epoch);
     }
 
@@ -395,7 +418,7 @@ impl<S: Socket> Worker<S> {
             total: self.pool.home(),
             pool: self.pool.len(),
             between: self.pool.returning() + self.peers.arriving(),
-            waiting: self.waiting.chunks(),
+            waiting: self.waiting.chunks() + self.fragments.chunks(),
             ..Census::default()
         };
         for lane in &self.lanes {

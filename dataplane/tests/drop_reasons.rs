@@ -189,6 +189,24 @@ fn no_frame() -> World {
     world
 }
 
+/// Fragments without a first one, until one ends for this reason.
+fn late_fragments(reason: DropReason) -> World {
+    let mut world = World::new();
+    let mut ident = 0_u16;
+    while world.drops(reason) == 0 {
+        if ident == 0 || reason == DropReason::FragmentsFull {
+            let mut packet = datagram();
+            packet[L3 + 4..L3 + 6].copy_from_slice(&ident.to_be_bytes());
+            packet[L3 + 7] = 100;
+            fix_ipv4(&mut packet);
+            world.send(0, &packet);
+            ident += 1;
+        }
+        world.turn();
+    }
+    world
+}
+
 /// Reasons that the bytes of one packet give.
 fn by_bytes() -> Vec<(DropReason, Cause)> {
     use DropReason as R;
@@ -198,6 +216,9 @@ fn by_bytes() -> Vec<(DropReason, Cause)> {
     header_sum[L3 + 10] ^= 0xff;
     let mut sum = ping(CLIENT, VIP, b"data");
     *sum.last_mut().unwrap() ^= 1;
+    let mut large_ping = ping(CLIENT, VIP, &[0; 1_400]);
+    large_ping[L3 + 6] = 0x20;
+    fix_ipv4(&mut large_ping);
     let mut no_next = udp(0, (CLIENT6, 4000), (VIP6, 53), b"");
     no_next[L3 + 6] = 59;
     let mut other_host = syn();
@@ -218,7 +239,8 @@ fn by_bytes() -> Vec<(DropReason, Cause)> {
         (R::UnknownProtocol, one(0, edited(9, 132))),
         (R::UnknownPort, one(0, tcp(0, (CLIENT, 4000), (VIP, 82), "S", b""))),
         (R::NoBackend, one(0, tcp(0, (CLIENT, 4000), (VIP, 81), "S", b""))),
-        (R::Fragment, one(0, edited(6, 0x20))),
+        (R::Fragment, one(0, large_ping)),
+        (R::BadFragment, one(0, edited(6, 0x20))),
         (R::IcmpError, one(0, icmp(3))),
         (R::IcmpOther, one(0, icmp(13))),
         (R::TtlExceeded, one(0, old_ttl)),
@@ -280,6 +302,8 @@ fn by_state() -> Vec<(DropReason, Cause)> {
             }),
         ),
         (R::TxFull, Box::new(tx_full)),
+        (R::FragmentsFull, Box::new(|| late_fragments(DropReason::FragmentsFull))),
+        (R::FragmentExpired, Box::new(|| late_fragments(DropReason::FragmentExpired))),
         (R::NoFrame, Box::new(no_frame)),
         (
             R::NeighbourLimited,

@@ -23,7 +23,12 @@ pub const fn advice(reason: DropReason) -> &'static str {
             "add a backend, or give one a weight above 0: `portreeve services` shows all of them"
         }
         R::Removed => "service or backend were removed: the client has to connect anew",
-        R::Fragment | R::IcmpError => "not handled yet: have the sender avoid fragments",
+        R::Fragment => "send less at once: only TCP and UDP are taken in pieces",
+        R::BadFragment => "look at the sender: no correct one cuts a datagram like this",
+        R::FragmentsFull | R::FragmentExpired => {
+            "first fragments are lost on the way, or somebody sends the others alone: have the sender send smaller datagrams"
+        }
+        R::IcmpError => "the error is about no connection that is known here",
         R::TtlExceeded => "the packet has passed too many routers, or is a traceroute",
         R::TooBig => {
             "send smaller packets, or raise the MTU of the way out (port, route) to that of the way in"

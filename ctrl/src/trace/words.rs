@@ -113,7 +113,7 @@ impl<'p> Walk<'p> {
                 let addr = self.asked.to.addr;
                 self.say("service", format!("{addr} is ours, but no service has this port"));
             }
-            Ok(Kind::Neighbour | Kind::Echo) | Err(_) => {}
+            Ok(Kind::Neighbour | Kind::Echo | Kind::Other) | Err(_) => {}
         }
         if let Ok(Kind::Service(_)) = kind
             && let Some(flow) = flow

@@ -30,6 +30,12 @@ pub enum Subject<'a> {
     Route(&'a Ip),
     /// To an address of ours, but to no port that is anything to us.
     UnknownPort(&'a Ip, &'a Transport),
+    /// An ICMP error to an address of ours, or to a client of mode `nat`: what it quotes says of which
+    /// flow.
+    Error(&'a Ip),
+    /// A fragment to an address of ours, or from a backend in mode `nat`: the first one of its datagram
+    /// says of which flow.
+    Fragment(&'a Ip),
     /// Of a flow that another worker owns.
     Elsewhere(Class),
 }
@@ -47,17 +53,23 @@ pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
 /// Says whether a subject is another worker's: by the port that is the client's, or stands for it
 /// (our source ports are chosen in the class of the client's).
 #[inline]
-fn owned_by<'a>(share: &Share, subject: Subject<'a>) -> Result<Subject<'a>, DropReason> {
-    let port = match subject {
-        Subject::Service(_, transport, ..) => transport.src,
-        Subject::Reply(_, transport, ..) | Subject::NatReply(_, transport, _) => transport.dst,
-        _ => return Ok(subject),
-    };
-    match share.elsewhere(port) {
+pub(super) fn owned_by<'a>(share: &Share, subject: Subject<'a>) -> Result<Subject<'a>, DropReason> {
+    match elsewhere(share, &subject) {
         None => Ok(subject),
         Some(_) if share.handed => Err(DropReason::HandedOverTwice),
         Some(owner) => Ok(Subject::Elsewhere(owner)),
     }
+}
+
+/// The owner of a subject when it is another worker.
+#[inline]
+pub(super) fn elsewhere(share: &Share, subject: &Subject<'_>) -> Option<Class> {
+    let port = match subject {
+        Subject::Service(_, transport, ..) => transport.src,
+        Subject::Reply(_, transport, ..) | Subject::NatReply(_, transport, _) => transport.dst,
+        _ => return None,
+    };
+    share.elsewhere(port)
 }
 
 /// Says whose `packet`, received on `port`, is.
@@ -97,8 +109,24 @@ pub fn classify<'a>(
     match &ip.upper {
         Upper::Transport(transport) => transport_subject(tables, owned, ip, transport),
         Upper::Icmp { kind } => icmp_subject(owned, ip, *kind),
-        Upper::Fragment => Err(DropReason::Fragment),
+        Upper::Fragment => Ok(Subject::Fragment(ip)),
         _ => Err(DropReason::UnknownProtocol),
+    }
+}
+
+/// Says whose a packet is whose ports do not stand in its own headers: in those of another fragment,
+/// or in what it quotes.
+///
+/// # Errors
+/// As [`classify`].
+pub(super) fn of_ports<'a>(
+    tables: &'a Tables,
+    ip: &'a Ip,
+    transport: &'a Transport,
+) -> Result<Subject<'a>, DropReason> {
+    match tables.addresses.get(&ip.dst) {
+        Some(owned) => transport_subject(tables, owned, ip, transport),
+        None => from_nat_backend(tables, ip, transport),
     }
 }
 
@@ -138,17 +166,28 @@ fn not_to_us<'a>(
     if !packet.to_us_alone() {
         return Err(DropReason::NotOurs);
     }
-    let from_backend = match &ip.upper {
-        Upper::Transport(transport) => {
-            let end = nat_end(ip, transport);
-            if let Some(stateless) = tables.nat_backends.find(&end) {
-                return Ok(Subject::NatReply(ip, transport, stateless));
-            }
-            tables.nat_backends.has_address(&ip.src)
-        }
-        Upper::Icmp { kind } if is_error(ip, *kind) => return Err(DropReason::IcmpError),
-        _ => tables.nat_backends.has_address(&ip.src),
-    };
+    match &ip.upper {
+        Upper::Transport(transport) => return from_nat_backend(tables, ip, transport),
+        Upper::Icmp { kind } if is_error(ip, *kind) => return Ok(Subject::Error(ip)),
+        _ => {}
+    }
+    let from_backend = tables.nat_backends.has_address(&ip.src);
+    if from_backend && ip.upper == Upper::Fragment {
+        return Ok(Subject::Fragment(ip));
+    }
+    if from_backend { Ok(Subject::Route(ip)) } else { Err(DropReason::NotOurs) }
+}
+
+/// A packet to nobody here from what may be a backend in mode `nat`.
+fn from_nat_backend<'a>(
+    tables: &'a Tables,
+    ip: &'a Ip,
+    transport: &'a Transport,
+) -> Result<Subject<'a>, DropReason> {
+    if let Some(stateless) = tables.nat_backends.find(&nat_end(ip, transport)) {
+        return Ok(Subject::NatReply(ip, transport, stateless));
+    }
+    let from_backend = tables.nat_backends.has_address(&ip.src);
     if from_backend { Ok(Subject::Route(ip)) } else { Err(DropReason::NotOurs) }
 }
 
@@ -171,7 +210,7 @@ fn icmp_subject<'a>(owned: &Owned, ip: &'a Ip, kind: u8) -> Result<Subject<'a>, 
         Family::V6 => icmp::v6::ECHO_REQUEST,
     };
     if is_error(ip, kind) {
-        return Err(DropReason::IcmpError);
+        return Ok(Subject::Error(ip));
     }
     if owned.vip.is_some_and(|vip| vip.retired) {
         return Err(DropReason::Removed);

@@ -4,6 +4,7 @@ use super::limiter::Limiters;
 use crate::addr::{Class, Classes};
 use crate::counters::Counters;
 use crate::flow::FlowTable;
+use crate::fragment::{Fragments, Idents};
 use crate::tables::Hop;
 use crate::tables::{PortId, Tables};
 use crate::time::Tick;
@@ -30,8 +31,8 @@ pub struct Ctx<'a> {
     pub share: Share,
     /// How often we may still speak up.
     pub limiters: &'a mut Limiters,
-    /// Hop identification for fragments of our making.
-    pub ident: &'a mut u16,
+    /// Identifications for fragments of our making, and for those whose source changes.
+    pub idents: &'a mut Idents,
 }
 
 /// Which part of all flows one worker owns. It follows from the bytes of a packet and the tables
@@ -68,6 +69,8 @@ pub struct Memory<'a> {
     pub pool: &'a mut Pool,
     /// Frames made on the way: fragments, the second RST. Drained after each packet.
     pub extra: &'a mut ArrayVec<(Frame, Hop), EXTRA_MAX>,
+    /// Datagrams in pieces, and frames that wait for the first one of theirs.
+    pub fragments: &'a mut Fragments,
     /// Other workers, to which packets of their flows are handed over.
     pub peers: &'a mut Peers,
 }

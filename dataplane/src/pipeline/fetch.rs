@@ -28,8 +28,9 @@ pub fn burst(flows: &FlowTable, subjects: &Subjects<'_>) -> Hashes {
     hashes
 }
 
+/// The hash of a packet's flow, whose bucket is asked for.
 #[inline]
-fn bucket(flows: &FlowTable, subject: &Subject<'_>) -> FlowHash {
+pub(super) fn bucket(flows: &FlowTable, subject: &Subject<'_>) -> FlowHash {
     match *subject {
         Subject::Service(ip, transport, id, _) => {
             flows.prefetch_forward(&forward_key(ip, transport, id))

@@ -82,7 +82,7 @@ pub enum Upper {
         /// Message type.
         kind: u8,
     },
-    /// A fragment of something.
+    /// A fragment of something: [`super::piece`] reads the rest.
     Fragment,
     /// Any other protocol.
     Other,
@@ -114,6 +114,16 @@ impl Ip {
     #[must_use]
     pub fn l4(&self) -> usize {
         usize::from(self.l4)
+    }
+
+    /// Source and destination, with the ports where it has some.
+    #[must_use]
+    pub fn ends(&self) -> ((Addr, L4Port), (Addr, L4Port)) {
+        let (src, dst) = match &self.upper {
+            Upper::Transport(transport) => (transport.src, transport.dst),
+            _ => (0, 0),
+        };
+        ((self.src, src), (self.dst, dst))
     }
 
     /// IPv4 or IPv6.

@@ -79,7 +79,9 @@ fn push(packets: &mut Packets, eth: &eth::Eth, body: Body) {
 }
 
 #[inline(always)]
-fn header<T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned>(
+pub(super) fn header<
+    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
+>(
     bytes: &[u8],
     offset: usize,
 ) -> Result<&T, DropReason> {
@@ -243,9 +245,11 @@ fn read_v6(
     Ok(())
 }
 
-/// The address that a neighbour solicitation asks for.
+/// The address that a neighbour solicitation asks for. Behind a fragment header it asks for nothing
+/// (RFC 6980 section 5), and nobody writes other extension headers before it.
 fn solicited(bytes: &[u8], l4: usize, upper: Upper) -> Result<Option<Addr>, DropReason> {
-    if upper != (Upper::Icmp { kind: icmp::v6::SOLICITATION }) {
+    let plain = l4 == eth::LEN + ipv6::LEN;
+    if !plain || upper != (Upper::Icmp { kind: icmp::v6::SOLICITATION }) {
         return Ok(None);
     }
     let message = header::<ndp::Neighbour>(bytes, l4)?;

@@ -22,6 +22,7 @@ use crate::flow::{
     FlowHash, FlowRef, FlowTable, FlowTableConfig, ForwardKey, NatKey, NewDirect, NewFlow,
     ReverseKey, State,
 };
+use crate::fragment::Idents;
 use crate::tables::frontend::Mode;
 use crate::tables::{
     BackendId, BackendState, Frontend, FrontendId, Hop, NatEnd, PortId, SnatId, Stateless, Tables,
@@ -41,7 +42,7 @@ pub struct Rehearsal<'t> {
     flows: FlowTable,
     counters: Counters,
     limiters: Limiters,
-    ident: u16,
+    idents: Idents,
     now: Tick,
 }
 
@@ -62,6 +63,8 @@ pub enum Kind {
     Route,
     /// To a port that is nothing to us.
     UnknownPort,
+    /// An ICMP error or a fragment: what it is part of decides.
+    Other,
 }
 
 /// What would become of a packet.
@@ -153,7 +156,14 @@ impl<'t> Rehearsal<'t> {
     pub fn new(tables: &'t Tables) -> Self {
         let now = Clock::start().now();
         let (flows, counters) = (FlowTable::new(FLOWS), Counters::new(0, 1));
-        Self { tables, flows, counters, limiters: Limiters::new(now), ident: 0, now }
+        Self {
+            tables,
+            flows,
+            counters,
+            limiters: Limiters::new(now),
+            idents: Idents::new(0, 1),
+            now,
+        }
     }
 
     /// Takes over a flow of a worker.
@@ -216,7 +226,7 @@ impl<'t> Rehearsal<'t> {
             now: self.now,
             share: ALL,
             limiters: &mut self.limiters,
-            ident: &mut self.ident,
+            idents: &mut self.idents,
         };
         let mut plan = Plan::default();
         let verdict = match stage::stage(&mut ctx, &packet, &subject, hash, &mut plan) {
@@ -247,6 +257,8 @@ fn name(subject: &Subject<'_>) -> Option<FlowName> {
         | Subject::Solicitation(..)
         | Subject::Echo(_)
         | Subject::Route(_)
+        | Subject::Error(_)
+        | Subject::Fragment(_)
         | Subject::UnknownPort(..)
         | Subject::Elsewhere(_) => None,
     }
@@ -261,6 +273,7 @@ impl Kind {
             Subject::Reply(_, _, id, _) => Self::Reply(id),
             Subject::NatReply(_, _, stateless) => Self::NatReply(stateless),
             Subject::Route(_) => Self::Route,
+            Subject::Error(_) | Subject::Fragment(_) => Self::Other,
             Subject::UnknownPort(..) => Self::UnknownPort,
             Subject::Elsewhere(_) => unreachable!("whose it is was asked, not which worker's"),
         }

@@ -14,8 +14,15 @@ mod route;
 pub mod neighbour;
 /// A TCP packet into RST, for its sender or for the other end.
 mod reset;
+/// An ICMP error for the other end of the flow that it is about.
+mod quoted;
+/// A fragment, which goes on as one.
+mod piece;
 /// New addresses, ports and checksums.
 mod translate;
+
+pub(super) use piece::piece;
+pub(super) use quoted::error;
 
 use super::context::{Ctx, Memory};
 use super::packet::{Ip, Packet};

@@ -3,6 +3,8 @@
 
 /// From a client to a backend that sees the client's address.
 mod direct;
+/// Where an ICMP error about a flow goes.
+mod error;
 /// Where a packet goes next.
 mod hop;
 /// From a backend in mode `nat`, and what only passes by.
@@ -11,6 +13,8 @@ mod nat;
 mod reply;
 /// From a client to the backend of its flow, or of a new one.
 pub(super) mod service;
+
+pub(super) use error::error;
 
 use super::classify::Subject;
 use super::context::Ctx;
@@ -51,7 +55,9 @@ pub fn stage<'a>(
         Subject::Arp(arp) => *plan = Plan::AnswerArp(arp),
         Subject::Solicitation(ip, target) => *plan = Plan::AnswerSolicitation(ip, target),
         Subject::Echo(ip) => *plan = Plan::AnswerEcho(ip),
-        Subject::Elsewhere(_) => unreachable!("it was handed over"),
+        Subject::Elsewhere(_) | Subject::Error(_) | Subject::Fragment(_) => {
+            unreachable!("those go other ways")
+        }
     }
     permit(ctx, packet, plan)
 }

@@ -7,6 +7,7 @@ use super::rewrite::neighbour;
 use super::waiting::{Origin, Outcome, Waiting};
 use crate::addr::{Addr, Class, Mac};
 use crate::drop_reason::DropReason;
+use crate::fragment::Note;
 use crate::limits::PORTS_MAX;
 use crate::tables::{Hop, PortId};
 use crate::xsk::{Frame, Socket};
@@ -101,6 +102,18 @@ impl<S: Socket> Tx<'_, S> {
         while let Some((extra, next)) = memory.extra.pop_at(0) {
             self.send(ctx, memory, (extra, Origin::Ours), &next);
         }
+    }
+
+    /// A packet ends here.
+    pub fn end(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        frame: Frame,
+        reason: DropReason,
+    ) {
+        ctx.counters.dropped(reason);
+        memory.pool.give(frame);
     }
 
     /// Sends what waited and is ready, and ends what waited too long.
@@ -204,6 +217,23 @@ impl<S: Socket> Tx<'_, S> {
 #[inline]
 pub fn hand_over(ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, owner: Class) {
     match memory.peers.hand_over(owner, frame, ctx.port) {
+        Ok(()) => ctx.counters.handed_to(owner),
+        Err(frame) => {
+            ctx.counters.dropped(DropReason::HandoverFull);
+            memory.pool.give(frame);
+        }
+    }
+}
+
+/// Gives a fragment to the worker that owns its flow, with what is known of its ports.
+pub fn hand_over_noted(
+    ctx: &Ctx<'_>,
+    memory: &mut Memory<'_>,
+    frame: Frame,
+    owner: Class,
+    note: Note,
+) {
+    match memory.peers.hand_over_noted(owner, frame, ctx.port, note) {
         Ok(()) => ctx.counters.handed_to(owner),
         Err(frame) => {
             ctx.counters.dropped(DropReason::HandoverFull);

@@ -40,11 +40,15 @@ pub mod v4 {
     pub const ECHO_REQUEST: u8 = 8;
     /// Time exceeded.
     pub const TIME_EXCEEDED: u8 = 11;
+    /// Parameter problem.
+    pub const PARAMETER_PROBLEM: u8 = 12;
 
-    /// Whether a type reports an error about another packet (RFC 1122 section 3.2.2).
+    /// Whether a type reports an error about another packet (RFC 1122 section 3.2.2), to whoever
+    /// sent that. A redirect is for the station on the link alone, and source quench is not to be
+    /// heeded (RFC 6633).
     #[must_use]
     pub const fn is_error(kind: u8) -> bool {
-        matches!(kind, UNREACHABLE | 4 | 5 | TIME_EXCEEDED | 12)
+        matches!(kind, UNREACHABLE | TIME_EXCEEDED | PARAMETER_PROBLEM)
     }
 }
 
@@ -67,9 +71,13 @@ pub mod v6 {
     /// Neighbour advertisement (RFC 4861).
     pub const ADVERTISEMENT: u8 = 136;
 
-    /// Whether a type reports an error about another packet (RFC 4443 section 2.1).
+    /// Parameter problem.
+    pub const PARAMETER_PROBLEM: u8 = 4;
+
+    /// Whether a type reports an error about another packet, and is one of those that there are
+    /// (RFC 4443 section 2.1).
     #[must_use]
     pub const fn is_error(kind: u8) -> bool {
-        kind < 128
+        kind >= UNREACHABLE && kind <= PARAMETER_PROBLEM
     }
 }

@@ -35,7 +35,7 @@ pub struct Census {
     pub rx: usize,
     /// In tx and completion rings.
     pub tx: usize,
-    /// Waiting for a next hop.
+    /// Waiting for a next hop, or for the first fragment of their datagram.
     pub waiting: usize,
     /// On the way from one worker to another, or home.
     pub between: usize,

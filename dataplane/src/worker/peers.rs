@@ -6,8 +6,9 @@ use mio::Waker;
 
 use super::nap::Nap;
 use crate::addr::{Class, Classes};
+use crate::fragment::Note;
 use crate::tables::PortId;
-use crate::xsk::handover::{self, Inlet, Outlet};
+use crate::xsk::handover::{self, Inlet, Notes, Outlet};
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Umem};
 
@@ -46,6 +47,17 @@ impl Bell {
     pub fn wake(&self) -> std::io::Result<()> {
         self.waker.wake()
     }
+}
+
+/// What another worker handed over in one go.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// The port that it came in through; `None` when nothing was there.
+    pub port: Option<PortId>,
+    /// The packets.
+    pub burst: Burst,
+    /// What is known of each of them; empty when they speak for themselves.
+    pub notes: Notes,
 }
 
 /// One worker's place among all of them.
@@ -114,6 +126,23 @@ impl Peers {
         }
     }
 
+    /// As [`Self::hand_over`], for a fragment, with what is known of its ports.
+    ///
+    /// # Errors
+    /// The frame itself, when there is no room on the way.
+    pub fn hand_over_noted(
+        &mut self,
+        class: Class,
+        frame: Frame,
+        port: PortId,
+        note: Note,
+    ) -> Result<(), Frame> {
+        match self.outlets.get_mut(class.worker()) {
+            Some(Some(outlet)) => outlet.hand_over_noted(frame, port.0, note.to_bits()),
+            _ => Err(frame),
+        }
+    }
+
     /// Shows the others what was handed over since the last call, and wakes those that sleep.
     #[inline]
     pub fn publish(&mut self) {
@@ -136,11 +165,18 @@ impl Peers {
         self.inlets.len()
     }
 
-    /// Takes packets that another worker handed over, all from one port, which is returned. Their bytes
-    /// lie in the cache of another core: they are asked for at once.
+    /// Takes packets that another worker handed over, all from one port, which is returned; either all
+    /// of them have a note or none. Their bytes lie in the cache of another core: they are asked for
+    /// at once.
     #[inline]
-    pub fn take(&mut self, inlet: usize, umem: &Umem, burst: &mut Burst) -> Option<PortId> {
-        let port = self.inlets[inlet].take(burst).map(PortId)?;
+    pub fn take(
+        &mut self,
+        inlet: usize,
+        umem: &Umem,
+        burst: &mut Burst,
+        notes: &mut Notes,
+    ) -> Option<PortId> {
+        let port = self.inlets[inlet].take(burst, notes).map(PortId)?;
         burst.iter().for_each(|frame| umem.prefetch(frame));
         Some(port)
     }

@@ -1,15 +1,22 @@
 //! Packets from one worker to another: the frame itself moves, as a token, not its bytes.
 
+use arrayvec::ArrayVec;
+
 use super::frame::{Chunk, Frame};
 use super::socket::Burst;
 use super::umem::Umem;
+use crate::limits::{BURST, CHAIN_MAX};
 use crate::spsc::{self, Receiver, Sender};
 
-/// Bits of a word: where the chunk is, its bytes, the port that the packet came in through, and
-/// whether the packet goes on in the next word.
+/// Bits of a word: where the chunk is, its bytes, the port that the packet came in through, whether a
+/// note about it follows its last chunk, and whether the packet goes on in the next word.
 const LEN: u32 = 32;
 const PORT: u32 = 48;
+const NOTED: u64 = 1 << 55;
 const MORE: u64 = 1 << 63;
+
+/// What was handed over with the packets of a burst: a word for each, or nothing.
+pub type Notes = ArrayVec<u64, BURST>;
 
 /// A way from one worker to another, for at least `chunks` chunks at once.
 #[must_use]
@@ -37,12 +44,20 @@ impl Outlet {
     #[inline]
     pub fn hand_over(&mut self, frame: Frame, port: u8) -> Result<(), Frame> {
         assert_eq!(frame.umem, self.umem, "frames move between workers of one UMEM");
-        let last = frame.chunk_count() - 1;
-        let words = frame.chunks().enumerate().map(|(at, chunk)| {
-            let more = if at < last { MORE } else { 0 };
-            u64::from(chunk.index) | u64::from(chunk.len) << LEN | u64::from(port) << PORT | more
-        });
-        if self.sender.push(words) { Ok(()) } else { Err(frame) }
+        let all = words(&frame, u64::from(port) << PORT);
+        if self.sender.push(all) { Ok(()) } else { Err(frame) }
+    }
+
+    /// As [`Outlet::hand_over`], with a note that arrives beside the packet.
+    ///
+    /// # Errors
+    /// As [`Outlet::hand_over`].
+    pub fn hand_over_noted(&mut self, frame: Frame, port: u8, note: u64) -> Result<(), Frame> {
+        assert_eq!(frame.umem, self.umem, "frames move between workers of one UMEM");
+        let mut all: ArrayVec<u64, { CHAIN_MAX + 1 }> =
+            words(&frame, u64::from(port) << PORT | NOTED).collect();
+        all.push(note);
+        if self.sender.push(all.into_iter()) { Ok(()) } else { Err(frame) }
     }
 
     /// Shows the other worker what was handed over. Returns whether there was something.
@@ -60,13 +75,13 @@ pub struct Inlet {
 }
 
 impl Inlet {
-    /// Takes packets that came in through one port, as many in a row as `burst` has room for.
-    /// Returns the port; `None` when there are none.
+    /// Takes packets that came in through one port, as many in a row as `burst` has room for, all with
+    /// `notes` or all without. Returns the port; `None` when there are none.
     #[inline]
-    pub fn take(&mut self, burst: &mut Burst) -> Option<u8> {
-        let port = port_of(self.receiver.peek()?);
+    pub fn take(&mut self, burst: &mut Burst, notes: &mut Notes) -> Option<u8> {
+        let kind = kind_of(self.receiver.peek()?);
         while !burst.is_full() {
-            let Some(word) = self.receiver.peek().filter(|word| port_of(*word) == port) else {
+            let Some(word) = self.receiver.peek().filter(|word| kind_of(*word) == kind) else {
                 break;
             };
             self.receiver.pop();
@@ -80,10 +95,13 @@ impl Inlet {
                     unreachable!("a chain that was a frame before is one again");
                 }
             }
+            if word & NOTED != 0 {
+                notes.push(self.receiver.pop().unwrap_or_default());
+            }
             burst.push(frame);
         }
         self.receiver.release();
-        Some(port)
+        Some(kind & 0x7f)
     }
 
     /// Whether no packet is there now.
@@ -94,12 +112,29 @@ impl Inlet {
 
     /// Chunks that are there now.
     pub fn chunks(&mut self) -> usize {
-        self.receiver.len()
+        let mut note_follows = false;
+        let is_chunk = |word: &u64| {
+            let is_note = note_follows;
+            note_follows = !is_note && word & (NOTED | MORE) == NOTED;
+            !is_note
+        };
+        self.receiver.waiting().filter(is_chunk).count()
     }
 }
 
-const fn port_of(word: u64) -> u8 {
-    (word >> PORT) as u8 & 0x7f
+/// A word for each chunk of a packet.
+#[inline]
+fn words(frame: &Frame, kind: u64) -> impl ExactSizeIterator<Item = u64> + '_ {
+    let last = frame.chunk_count() - 1;
+    frame.chunks().enumerate().map(move |(at, chunk)| {
+        let more = if at < last { MORE } else { 0 };
+        u64::from(chunk.index) | u64::from(chunk.len) << LEN | kind | more
+    })
 }
 
-const _: () = assert!(crate::limits::PORTS_MAX <= 0x80, "a port and MORE share 16 bits");
+/// The port, and whether there is a note.
+const fn kind_of(word: u64) -> u8 {
+    (word >> PORT) as u8
+}
+
+const _: () = assert!(crate::limits::PORTS_MAX <= 0x80, "a port has seven bits of a word");

@@ -74,10 +74,39 @@ fn fragments_of_a_backend_go_their_way() {
     let mut packet = udp(1, (BACKENDS[0], 9999), (CLIENT, 4000), b"the middle of something");
     packet[L3 + 7] = 5;
     fix_ipv4(&mut packet);
-    let sent = world.send(1, &packet);
+    let mut sent = world.send(1, &packet);
+    assert!(sent.is_empty(), "its first fragment may still come");
+    while sent.is_empty() {
+        sent = world.turn();
+    }
     let seen = one(&sent, 0);
     assert_eq!((seen.src, seen.ttl), (addr(BACKENDS[0]), 63));
     assert_eq!(sent[0].1[L3 + 20..], packet[L3 + 20..]);
+    packet[L3 + 9] = 1;
+    fix_ipv4(&mut packet);
+    let sent = world.send(1, &packet);
+    assert_eq!(sent[0].1[L3 + 20..], packet[L3 + 20..], "of a ping nothing is waited for");
+    world.assert_conserved();
+}
+
+/// Of everybody's later fragments each goes on, however many wait.
+#[test]
+fn a_flood_of_fragments_of_a_backend_is_routed() {
+    let mut world = World::with(Options { frames: 4096, ..Options::default() });
+    world.change(|tables| in_mode(tables, Mode::Nat, |_| {}));
+    let mut sent = 0;
+    for ident in 0..1_000_u16 {
+        let mut packet = udp(1, (BACKENDS[0], 9999), (CLIENT, 4000), b"the middle of something");
+        packet[L3 + 4..L3 + 6].copy_from_slice(&ident.to_be_bytes());
+        packet[L3 + 7] = 5;
+        fix_ipv4(&mut packet);
+        sent += world.send(1, &packet).len();
+    }
+    while world.counters.waiting.get() > 0 {
+        sent += world.turn().len();
+    }
+    assert_eq!(sent, 1_000);
+    assert_eq!(world.counters.forwarded.get(), 1_000);
     world.assert_conserved();
 }
 

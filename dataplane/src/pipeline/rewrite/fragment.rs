@@ -10,7 +10,8 @@ const HEADERS_MAX: usize = 14 + 60;
 
 /// Cuts an IPv4 packet, already translated, into fragments of at most `mtu` bytes (RFC 791
 /// section 2.3). They get an identification of their own: two clients behind one source address
-/// may use the same one. The pieces go to `memory.extra`.
+/// may use the same one. What is a fragment already has got one, and its pieces go on where it
+/// begins. The pieces go to `memory.extra`.
 ///
 /// # Errors
 /// [`DropReason::NoFrame`] or [`DropReason::TooBig`] when there are not enough frames, or too
@@ -22,7 +23,9 @@ pub(super) fn split(
     ip: &Ip,
     (next, mtu): (Hop, u16),
 ) -> Result<(), DropReason> {
-    *ctx.ident = ctx.ident.wrapping_add(1);
+    let own = Own::read(memory.umem.view(frame).bytes(), ip);
+    let ident = if own.is_whole() { ctx.idents.fresh() as u16 } else { own.ident };
+    let own = Own { ident, ..own };
     let cut = Cut::new(ip, mtu, memory.umem.layout().capacity())?;
     if cut.pieces > memory.extra.remaining_capacity() {
         return Err(DropReason::TooBig);
@@ -32,10 +35,32 @@ pub(super) fn split(
     }
     for piece in 0..cut.pieces {
         let Some(mut out) = memory.pool.take() else { return Err(DropReason::NoFrame) };
-        write_piece(memory, frame, &mut out, &cut, (piece, *ctx.ident));
+        write_piece(memory, frame, &mut out, &cut, (piece, own));
         memory.extra.push((out, next));
     }
     Ok(())
+}
+
+/// What the header of the packet says of fragments.
+#[derive(Clone, Copy)]
+struct Own {
+    ident: u16,
+    /// In units of eight bytes.
+    offset: u16,
+    more: bool,
+}
+
+impl Own {
+    fn read(bytes: &[u8], ip: &Ip) -> Self {
+        let at = ip.l3() + 4;
+        let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+        let (ident, field) = (word(at), word(at + 2));
+        Self { ident, offset: field & ipv4::OFFSET, more: field & ipv4::MF != 0 }
+    }
+
+    const fn is_whole(self) -> bool {
+        self.offset == 0 && !self.more
+    }
 }
 
 /// How a packet is cut.
@@ -66,7 +91,7 @@ fn write_piece(
     whole: &mut Frame,
     out: &mut Frame,
     cut: &Cut,
-    (piece, ident): (usize, u16),
+    (piece, own): (usize, Own),
 ) {
     let whole = memory.umem.view(whole);
     let mut out = memory.umem.view(out);
@@ -79,10 +104,11 @@ fn write_piece(
     bytes[..headers].copy_from_slice(&whole.bytes()[..headers]);
     whole.copy_out(headers + offset, &mut bytes[headers..]);
     let header = &mut bytes[cut.l3..headers];
-    let more = if offset + len < cut.payload { ipv4::MF } else { 0 };
+    let more = if own.more || offset + len < cut.payload { ipv4::MF } else { 0 };
+    let place = own.offset + (offset / 8) as u16;
     header[2..4].copy_from_slice(&((cut.header + len) as u16).to_be_bytes());
-    header[4..6].copy_from_slice(&ident.to_be_bytes());
-    header[6..8].copy_from_slice(&(more | (offset / 8) as u16).to_be_bytes());
+    header[4..6].copy_from_slice(&own.ident.to_be_bytes());
+    header[6..8].copy_from_slice(&(more | place).to_be_bytes());
     if piece > 0 {
         blank_first_only_options(&mut header[ipv4::LEN..]);
     }

@@ -12,7 +12,7 @@ use crate::wire::{ipv4, ipv6, tcp, udp};
 use crate::xsk::View;
 
 /// Bytes of both ports, with which every transport header begins.
-const PORTS: usize = 4;
+pub(super) const PORTS: usize = 4;
 
 /// Writes new addresses, ports, MACs and TTL, and brings both checksums up to date: kept up by what
 /// changes, not summed again. A transport checksum may be unfinished as it arrives: only the
@@ -30,8 +30,7 @@ pub(super) fn translate(
     let before = checksum::addresses(&ip.src, &ip.dst);
     let mut delta = Delta::default();
     delta.sum(before, checksum::addresses(&to.src.0, &to.dst.0));
-    let link =
-        Link { src: ctx.tables.port(to.next.port).mac, dst: to.next.mac().unwrap_or_default() };
+    let link = onto(ctx, to);
     let (headers, l4) = view.bytes_mut().split_at_mut(ip.l4());
     let (ports, rest) = l4.split_first_chunk_mut::<PORTS>().ok_or(DropReason::Truncated)?;
     let field = checksum_field(rest, proto).ok_or(DropReason::Truncated)?;
@@ -52,9 +51,15 @@ pub(super) fn translate(
     Ok(())
 }
 
+/// The MACs towards the next hop.
+#[inline(always)]
+pub(super) fn onto(ctx: &Ctx<'_>, to: &Translate) -> Link {
+    Link { src: ctx.tables.port(to.next.port).mac, dst: to.next.mac().unwrap_or_default() }
+}
+
 /// The checksum in what follows the ports.
 #[inline(always)]
-fn checksum_field(rest: &mut [u8], proto: Proto) -> Option<&mut [u8; 2]> {
+pub(super) fn checksum_field(rest: &mut [u8], proto: Proto) -> Option<&mut [u8; 2]> {
     let at = match proto {
         Proto::Tcp => tcp::CHECKSUM,
         Proto::Udp => udp::CHECKSUM,
@@ -63,19 +68,19 @@ fn checksum_field(rest: &mut [u8], proto: Proto) -> Option<&mut [u8; 2]> {
 }
 
 #[inline(always)]
-fn new_ports(to: &Translate) -> [u8; PORTS] {
+pub(super) fn new_ports(to: &Translate) -> [u8; PORTS] {
     (u32::from(to.src.1) << 16 | u32::from(to.dst.1)).to_be_bytes()
 }
 
 /// A UDP checksum of zero would say that there is none.
 #[inline(always)]
-fn said(checksum: u16, proto: Proto) -> u16 {
+pub(super) fn said(checksum: u16, proto: Proto) -> u16 {
     if checksum == 0 && proto == Proto::Udp { 0xffff } else { checksum }
 }
 
 /// `moved` is what the new addresses make of a checksum over them.
 #[inline(always)]
-fn write_addresses(header: &mut [u8], ip: &Ip, to: &Translate, moved: Delta) {
+pub(super) fn write_addresses(header: &mut [u8], ip: &Ip, to: &Translate, moved: Delta) {
     match ip.family() {
         Family::V4 => {
             if let Ok((ipv4, _)) = ipv4::Ipv4::mut_from_prefix(header) {
