@@ -46,4 +46,4 @@ pub const SWEEP_STEP: usize = 32;
 
 const _: () = assert!(WAITING_PER_HOP <= WAITING_MAX);
 const _: () = assert!(PORTS_MAX <= u32::BITS as usize, "PortMask is a u32");
-const _: () = assert!(FRAGMENTED_MAX % FRAGMENT_WAYS == 0);
+const _: () = assert!(FRAGMENTED_MAX.is_multiple_of(FRAGMENT_WAYS));

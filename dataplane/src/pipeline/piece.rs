@@ -102,7 +102,7 @@ fn read_v6(bytes: &[u8], ip: &Ip) -> Result<Piece, DropReason> {
 }
 
 fn part(start: usize, len: usize, more: bool) -> Result<Part, DropReason> {
-    let uneven = more && len % 8 != 0;
+    let uneven = more && !len.is_multiple_of(8);
     let end = u16::try_from(start + len).map_err(|_| DropReason::BadFragment)?;
     if len == 0 || uneven {
         return Err(DropReason::BadFragment);
