@@ -223,9 +223,10 @@ proptest! {
         v6: bool,
         tcp_flow: bool,
         payload in proptest::collection::vec(any::<u8>(), 0..600),
-        quoted in 48_usize..560,
+        half in 24_usize..280,
     ) {
-        assert_told(if v6 { &V6 } else { &V4 }, tcp_flow, &payload, quoted);
+        // Of half a checksum nothing can be made.
+        assert_told(if v6 { &V6 } else { &V4 }, tcp_flow, &payload, 2 * half);
     }
 }
 

@@ -49,6 +49,10 @@ pub mod raw_port;
 pub mod config;
 /// TCP connections that stay open and go on asking.
 pub mod connections;
+/// Hosts in a row with the appliance in the middle, for paths with routers.
+pub mod chain;
+/// Uploads over TCP.
+pub mod upload;
 /// Frames seen on an interface.
 pub mod sniffer;
 /// The kernel's own forwarding and reset counters.

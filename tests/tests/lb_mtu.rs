@@ -1,20 +1,18 @@
 //! Links of different MTU: what is too big for the way on is refused or cut, and arrives whole.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::appliance::Appliance;
 use portreeve_tests::config::{ports, service};
-use portreeve_tests::host::Host;
 use portreeve_tests::lab::{Lab, LinkOptions};
 use portreeve_tests::seed::{self, SeedLab};
 use portreeve_tests::server::noise;
 use portreeve_tests::skip::has_root;
 use portreeve_tests::snmp::KernelCounters;
 use portreeve_tests::traffic;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use portreeve_tests::upload::upload;
 
 const JUMBO: u32 = 9_001;
 /// A VIP of each family, with the server behind it.
@@ -45,41 +43,6 @@ fn narrow_config() -> String {
     let both = r#"{ port = 9000 }, { port = 9001, protocol = "udp" }"#;
     let services = FAMILIES.map(|(vip, server)| service(vip, &[server], both));
     ports(&seed::PORTS) + &services.concat()
-}
-
-/// Sends bytes to `target` and returns what `listener` got.
-fn upload(
-    client: &Host,
-    target: SocketAddr,
-    listener: &TcpListener,
-    bytes: &[u8],
-) -> Result<Vec<u8>> {
-    let send = || {
-        let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(10))
-            .with_context(|| format!("connect to {target}"))?;
-        stream.set_write_timeout(Some(Duration::from_secs(20))).context("set the timeout")?;
-        stream.write_all(bytes).context("send")?;
-        Ok::<_, anyhow::Error>(stream)
-    };
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| client.enter(|| send().map(drop))?);
-        let mut received = Vec::new();
-        let taken = take(listener, &mut received);
-        sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        taken?;
-        Ok(received)
-    })
-}
-
-/// Reads one whole connection; a client that never comes or stalls is an error.
-fn take(listener: &TcpListener, received: &mut Vec<u8>) -> Result<()> {
-    let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
-    let mut fds = [PollFd::new(listener, PollFlags::IN)];
-    ensure!(poll(&mut fds, Some(&patience))? > 0, "no connection came");
-    let (mut stream, _) = listener.accept().context("accept")?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).context("set the timeout")?;
-    let ended = stream.read_to_end(received);
-    ended.with_context(|| format!("read after {} bytes", received.len())).map(drop)
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub const LAB: &[&str] = &[
     "nginx",
     "procps",
     "tcpdump",
+    "traceroute",
     "valgrind",
 ];
 

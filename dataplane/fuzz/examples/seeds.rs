@@ -7,12 +7,8 @@ use std::{env, fs, io};
 use portreeve_fuzz::script::{Step, What, write};
 use portreeve_fuzz::world;
 
-/// Packets as bytes, made by an implementation that is not ours.
-#[path = "../../tests/support/packet.rs"]
-#[expect(dead_code, reason = "the golden tests use more of it")]
-mod packet;
-
-use packet::{fix_ipv4, ping, tcp, udp};
+use portreeve_fuzz::packet::{fix_ipv4, ping, tcp, udp};
+use portreeve_fuzz::pieces::cut;
 use world::*;
 
 /// Stories that go another way in each mode.
@@ -46,6 +42,7 @@ fn save(dir: PathBuf, name: &str, bytes: &[u8]) -> io::Result<()> {
 enum Act {
     Packet(Vec<u8>),
     Answer(Vec<u8>),
+    Error(Vec<u8>),
     Change(u8),
 }
 
@@ -54,6 +51,7 @@ impl Act {
         match self {
             Self::Packet(bytes) => What::Packet(bytes),
             Self::Answer(edits) => What::Answer(edits),
+            Self::Error(edits) => What::Error(edits),
             Self::Change(number) => What::Change(*number),
         }
     }
@@ -81,6 +79,12 @@ fn stories() -> Vec<(&'static str, bool, Story)> {
         all.push((changes, false, changed_tables(client, vip)));
         all.push((jumbo, true, too_big(client, vip, 8900)));
         all.push((odd, false, odd_packets(client, vip)));
+    }
+    for (client, vip, errors, fragments) in
+        [(CLIENT, VIP, "errors4", "fragments4"), (CLIENT6, VIP6, "errors6", "fragments6")]
+    {
+        all.push((errors, false, errors_both_ways(client, vip)));
+        all.push((fragments, false, out_of_order(client, vip)));
     }
     all.push(("arp", false, vec![(0, Act::Packet(arp_request()))]));
     all.push(("solicitation", false, vec![(0, Act::Packet(solicitation()))]));
@@ -170,6 +174,22 @@ fn odd_packets(client: &str, vip: &str) -> Story {
     let kind = if vip == VIP { 14 + 20 } else { 14 + 40 };
     error[kind..kind + 2].copy_from_slice(if vip == VIP { &[3, 3] } else { &[1, 4] });
     [last_hop, fragment, options, error].map(|packet| (0, Act::Packet(packet))).into()
+}
+
+/// A datagram and its answer, and what routers say of both.
+fn errors_both_ways(client: &str, vip: &str) -> Story {
+    vec![
+        (0, Act::Packet(udp(0, (client, 4000), (vip, 53), b"question"))),
+        (1, Act::Error(vec![])),
+        (1, Act::Answer(vec![])),
+        (0, Act::Error(vec![])),
+    ]
+}
+
+/// The fragments of a datagram, the first one in the middle.
+fn out_of_order(client: &str, vip: &str) -> Story {
+    let pieces = cut(&udp(0, (client, 4000), (vip, 53), &[7; 3_000]), 1_024, 9);
+    [2, 0, 1].map(|at| (0, Act::Packet(pieces[at].clone()))).into()
 }
 
 fn arp_request() -> Vec<u8> {

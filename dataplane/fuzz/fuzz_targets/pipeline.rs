@@ -9,7 +9,7 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use portreeve_dataplane::tables::frontend::Mode;
 use portreeve_dataplane::tables::{BackendState, Routing, Stateless};
-use portreeve_fuzz::script::{Step, What, answer, steps};
+use portreeve_fuzz::script::{Step, What, answer, error, steps};
 use portreeve_fuzz::world::{Options, World, frontends, in_mode, routing};
 use portreeve_fuzz::{checksum, sent};
 
@@ -44,6 +44,8 @@ impl Player {
         let mut packet = match step.what {
             What::Packet(bytes) => bytes.to_vec(),
             What::Answer(edits) if self.last[step.port].is_empty() => edits.to_vec(),
+            What::Error(edits) if !is_ip(&self.last[step.port]) => edits.to_vec(),
+            What::Error(edits) => error(step.port, &self.last[step.port], edits),
             What::Answer(edits) => answer(&self.last[step.port], edits),
             What::Change(number) => {
                 self.change(number);
@@ -91,4 +93,9 @@ impl Player {
             }
         });
     }
+}
+
+/// Whether a router could quote the frame.
+fn is_ip(frame: &[u8]) -> bool {
+    frame.len() > 14 && matches!(frame[12..14], [8, 0] | [0x86, 0xdd])
 }

@@ -10,6 +10,9 @@ pub fn finish(frame: &mut [u8]) {
     if frame.get(12..14) == Some(&[8, 0]) {
         finish_ipv4_header(frame);
     }
+    if let Some(ip) = icmp(frame) {
+        return finish_icmp(frame, &ip);
+    }
     let Some((ip, field)) = transport(frame) else { return };
     let end = ip.l3() + usize::from(ip.len);
     frame[field..field + 2].fill(0);
@@ -26,6 +29,26 @@ pub fn is_right(frame: &[u8]) -> bool {
             ip.dst.family() == Family::V4 && frame[field..field + 2] == [0, 0] && is_udp(&ip);
         none || fold(pseudo(&ip, ip.l4() - ip.l3()) + sum(&frame[ip.l4()..end])) == 0xffff
     })
+}
+
+/// A whole ICMP message.
+fn icmp(frame: &[u8]) -> Option<Ip> {
+    let Body::Ip(ip) = parse(frame, frame.len()).body else { return None };
+    let end = ip.l3() + usize::from(ip.len);
+    let whole = matches!(ip.upper, Upper::Icmp { .. }) && frame.len() >= end;
+    (whole && end >= ip.l4() + 8).then_some(ip)
+}
+
+fn finish_icmp(frame: &mut [u8], ip: &Ip) {
+    let end = ip.l3() + usize::from(ip.len);
+    let field = ip.l4() + 2;
+    frame[field..field + 2].fill(0);
+    let pseudo = match ip.dst.family() {
+        Family::V4 => 0,
+        Family::V6 => sum(ip.src.octets()) + sum(ip.dst.octets()) + 58 + (end - ip.l4()) as u64,
+    };
+    let checksum = !fold(pseudo + sum(&frame[ip.l4()..end]));
+    frame[field..field + 2].copy_from_slice(&checksum.to_be_bytes());
 }
 
 fn finish_ipv4_header(frame: &mut [u8]) {

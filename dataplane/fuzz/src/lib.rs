@@ -10,3 +10,10 @@ pub mod checksum;
 /// The world of the golden packets: a worker on simulated rings, two ports, two backends.
 #[path = "../../tests/support/world.rs"]
 pub mod world;
+
+/// Packets as bytes, made by an implementation that is not ours.
+#[path = "../../tests/support/packet.rs"]
+pub mod packet;
+/// ICMP errors and fragments.
+#[path = "../../tests/support/pieces.rs"]
+pub mod pieces;

@@ -1,6 +1,9 @@
 use portreeve_dataplane::pipeline::packet::{Body, Upper};
 use portreeve_dataplane::pipeline::parse::parse;
 
+use crate::pieces::{self, is_v4};
+use crate::world::CLIENT_MAC;
+
 /// What happens next. Written as one byte that says what, two (little-endian) that say how many
 /// bytes follow, and those bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,9 @@ pub enum What<'a> {
     /// The last packet that left through the port is answered: its ends are swapped, then bytes
     /// are overwritten, (offset, value) by (offset, value).
     Answer(&'a [u8]),
+    /// A router says of the last packet that left through the port that it is too big; then bytes are
+    /// overwritten in the same way.
+    Error(&'a [u8]),
     /// Tables change in the way of this number.
     Change(u8),
 }
@@ -35,6 +41,7 @@ pub fn steps(mut input: &[u8]) -> impl Iterator<Item = Step<'_>> {
         let step =
             |decoded| Step { port: usize::from(what & 1), finish: what & 2 != 0, what: decoded };
         Some(step(match what >> 2 & 3 {
+            1 => What::Error(bytes),
             2 => What::Answer(bytes),
             3 => What::Change(bytes.first().copied().unwrap_or(0)),
             _ => What::Packet(bytes),
@@ -46,6 +53,7 @@ pub fn steps(mut input: &[u8]) -> impl Iterator<Item = Step<'_>> {
 pub fn write(out: &mut Vec<u8>, step: &Step<'_>) {
     let (kind, bytes) = match &step.what {
         What::Packet(bytes) => (0, *bytes),
+        What::Error(bytes) => (1, *bytes),
         What::Answer(bytes) => (2, *bytes),
         What::Change(number) => (3, std::slice::from_ref(number)),
     };
@@ -67,12 +75,31 @@ pub fn answer(frame: &[u8], edits: &[u8]) -> Vec<u8> {
             swap(&mut answer[ip.l4()..], 0, 2);
         }
     }
+    edit(&mut answer, edits);
+    answer
+}
+
+/// The error that a router sends about a frame that was sent.
+pub fn error(port: usize, frame: &[u8], edits: &[u8]) -> Vec<u8> {
+    let v4 = is_v4(frame);
+    let router = match (v4, port) {
+        (true, 0) => "10.0.0.77",
+        (true, _) => "10.1.0.77",
+        (false, 0) => "fd00::77",
+        (false, _) => "fd01::77",
+    };
+    let too_big = if v4 { (3, 4, 1280) } else { (2, 0, 1280) };
+    let mut error = pieces::error((frame, 200), (router, CLIENT_MAC), too_big, b"");
+    edit(&mut error, edits);
+    error
+}
+
+fn edit(frame: &mut [u8], edits: &[u8]) {
     for edit in edits.chunks_exact(2) {
-        if let Some(byte) = answer.get_mut(usize::from(edit[0])) {
+        if let Some(byte) = frame.get_mut(usize::from(edit[0])) {
             *byte = edit[1];
         }
     }
-    answer
 }
 
 /// Lets two neighbouring fields of `len` bytes change places.
