@@ -336,7 +336,7 @@ pub struct TraceArgs {
     /// How to ask
     #[command(flatten)]
     pub client: ClientArgs,
-    /// Who sends: ADDR or ADDR:PORT ([ADDR]:PORT for IPv6)
+    /// Who sends: ADDR or ADDR:PORT, an IPv6 address with a port in brackets
     #[arg(long, value_name = "ADDR[:PORT]")]
     pub from: End,
     /// To whom: ADDR:PORT/tcp, ADDR:PORT/udp, or ADDR for ARP, NDP and ping

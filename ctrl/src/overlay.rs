@@ -110,7 +110,7 @@ impl Overlay {
 fn apart(source: &Desired, facts: Facts<'_>, now: Duration) -> Apart {
     let mut apart = Apart::new();
     // Nearly always: many addresses need not be looked at one by one.
-    if facts.holds.all_held() && facts.drains.is_empty() {
+    if facts.holds.all_held() && facts.drains.is_empty() && !facts.stalled {
         return apart;
     }
     for addr in addresses(source) {

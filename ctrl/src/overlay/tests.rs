@@ -34,6 +34,7 @@ struct World {
     drains: Drains,
     holds: Holds,
     failed: Failed,
+    stalled: bool,
 }
 
 impl World {
@@ -44,16 +45,14 @@ impl World {
             drains: Drains::default(),
             holds: Holds::new(VipsAtStart::Held, Duration::from_secs(10)),
             failed: Failed::default(),
+            stalled: false,
         }
     }
 
     fn apply(&mut self) -> Effective {
-        let Self { drains, holds, failed, .. } = self;
-        self.overlay.apply(
-            &self.source,
-            Facts { drains, holds, failed, stalled: false },
-            Duration::ZERO,
-        )
+        let Self { drains, holds, failed, stalled, .. } = self;
+        let facts = Facts { drains, holds, failed, stalled: *stalled };
+        self.overlay.apply(&self.source, facts, Duration::ZERO)
     }
 
     /// Checks of these addresses fail.
@@ -173,4 +172,15 @@ fn only_addresses_apart_from_the_rule_are_named() {
     let want = Apart::from([(vip("10.10.200.2"), lingers), (vip("fd00:200::1"), drained)]);
     assert_eq!(*apart, want);
     assert!(Arc::ptr_eq(&apart, &world.apply().desired.apart), "nothing changed");
+}
+
+#[test]
+fn while_a_worker_hangs_nothing_is_announced_and_all_is_steered() {
+    let mut world = World::new();
+    world.stalled = true;
+    let apart = world.apply().desired.apart;
+    let silent = AddressState { announced: false, ..AddressState::default() };
+    assert!(apart.keys().eq(&addresses(&world.source)) && apart.values().all(|s| *s == silent));
+    world.stalled = false;
+    assert!(world.apply().desired.apart.is_empty());
 }
