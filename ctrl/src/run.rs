@@ -18,6 +18,8 @@ pub mod hops;
 pub mod reload;
 /// Workers that make no progress.
 mod stall;
+/// How a worker is asked something.
+mod ask;
 /// Questions of the admin API.
 pub mod queries;
 /// Orders of the admin API.
@@ -187,7 +189,7 @@ impl Gateway {
         let netlink = Netlink::connect().await.context("connect to the kernel's netlink")?;
         let mut compiler = Compiler::new();
         let mut standing = standing::Standing::start(&desired)?;
-        let effective = standing.lay_over(&desired, began.elapsed());
+        let effective = standing.lay_over(&desired, false, began.elapsed());
         let compiled = compiler
             .compile(&effective, netlink.topology(), began.elapsed())
             .map_err(|problems| refused(&problems, Some(&text)))?;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use dataplane::tables::frontend::{FrontendKey, Mode};
 use dataplane::tables::{NatBackends, NatEnd, Stateless};
 
+use super::commit::kept;
 use super::grave::LINGER;
 use super::plan::Plan;
-use super::{BackendKey, Compiler, keep};
+use super::{BackendKey, Compiler};
 
 /// How a backend's packets say whose they are.
 const fn end(key: &BackendKey) -> NatEnd {
@@ -41,7 +42,7 @@ impl Compiler {
         let gone = self.graves.nat.keys().map(|end| (*end, Stateless::Route));
         let live = uses.into_iter().map(|(end, uses)| (end, self.stateless(&uses)));
         let new: NatBackends = gone.chain(live).collect();
-        keep(&self.memo.compiled.tables.nat_backends, Arc::new(new), |a, b| a == b)
+        kept(&self.memo.compiled.tables.nat_backends, Arc::new(new))
     }
 
     fn stateless(&self, uses: &[(FrontendKey, BackendKey, bool)]) -> Stateless {

@@ -31,7 +31,7 @@ impl Gateway {
         // The kernel forgets entries of a link that loses its carrier.
         self.in_step.neighbours = None;
         let uptime = self.uptime();
-        let effective = self.standing.lay_over(&self.desired, uptime);
+        let effective = self.standing.lay_over(&self.desired, self.stalls.any(), uptime);
         let failure = match self.compiler.recompile(&effective, self.netlink.topology(), uptime) {
             Ok(compiled) => {
                 let warnings = problem::render_all(&compiled.warnings, None);

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use dataplane::addr::Addr;
 use dataplane::flow::State;
-use dataplane::worker::command::{Command, FlowInfo, ListFlows};
+use dataplane::worker::command::FlowInfo;
 use tokio::sync::oneshot;
 
 use super::Gateway;
 use super::engine::worker::Handle;
-use super::queries::{PATIENCE, PLACES};
 use crate::api_types::{Address, Apart, DrainedState, FlowsLeft};
 use crate::overlay::Drained;
 
@@ -64,15 +63,7 @@ async fn count(worker: &Handle, what: Drained) -> Result<u64, String> {
     let mut left = 0;
     let mut cursor = Some(0);
     while let Some(from) = cursor {
-        let (reply, answer) = oneshot::channel();
-        worker.command(Command::ListFlows(ListFlows {
-            cursor: from,
-            places: PLACES,
-            buffer: Vec::with_capacity(PLACES),
-            reply: Box::new(move |flows, next| drop(reply.send((flows, next)))),
-        }));
-        let answer = tokio::time::timeout(PATIENCE, answer).await;
-        let Ok(Ok((flows, next))) = answer else {
+        let Some((flows, next)) = worker.page(from).await else {
             return Err("a worker does not answer".to_owned());
         };
         left += flows.iter().filter(|flow| is_of(flow, what)).count() as u64;

@@ -1,14 +1,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use dataplane::addr::{Addr, L4Port};
 use dataplane::counters::{Counter, Counters, FrontendCounters, PortCounters};
 use dataplane::drop_reason::DropReason;
 use dataplane::pipeline::rehearse::{FlowName, KnownFlow};
 use dataplane::tables::{BackendId, FrontendId, Maglev, PortId};
-use dataplane::worker::command::{Census, Command, FlowInfo, ListFlows};
+use dataplane::worker::command::{Census, Command, FlowInfo};
 use tokio::sync::oneshot;
 
 use super::Gateway;
@@ -20,11 +20,6 @@ use crate::compile::{FrontendView, ServiceView, shares};
 use crate::memory;
 use crate::metrics;
 use crate::trace::{self, Question, Trace};
-
-/// Places of the flow table that a worker looks at in one go, so that packets do not wait.
-pub(super) const PLACES: usize = 512;
-/// How long a worker may take to answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A question of the admin API, with where its answer goes.
 pub enum Query {
@@ -279,18 +274,11 @@ impl Gateway {
 
 /// Where every frame is; `None` when a worker does not answer.
 async fn census(workers: &[Handle]) -> Option<Frames> {
-    let ask = |worker: &Handle| {
-        let (reply, answer) = oneshot::channel();
-        let reply = move |census| {
-            let _ = reply.send(census);
-        };
-        worker.command(Command::TakeCensus(Box::new(reply)));
-        answer
-    };
-    let asked: Vec<oneshot::Receiver<Census>> = workers.iter().map(ask).collect();
+    // All are asked before the first answer is awaited.
+    let asked: Vec<_> = workers.iter().map(|worker| worker.ask(Command::TakeCensus)).collect();
     let mut all = Vec::new();
     for answer in asked {
-        all.push(tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?);
+        all.push(answer.await?);
     }
     let census: Census = all.into_iter().sum();
     Some(Frames {
@@ -309,20 +297,12 @@ async fn census(workers: &[Handle]) -> Option<Frames> {
 async fn find(workers: &[Handle], name: Option<FlowName>) -> Option<KnownFlow> {
     let name = name?;
     for worker in workers {
-        if let Some(found) = find_at(worker, name).await {
+        let answer = worker.ask(|reply| Command::FindFlow(name, reply)).await;
+        if let Some(found) = answer.flatten() {
             return Some(found);
         }
     }
     None
-}
-
-async fn find_at(worker: &Handle, name: FlowName) -> Option<KnownFlow> {
-    let (reply, answer) = oneshot::channel();
-    let reply = Box::new(move |found| {
-        let _ = reply.send(found);
-    });
-    worker.command(Command::FindFlow(name, reply));
-    tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?
 }
 
 /// The flows of one worker after the other.
@@ -350,14 +330,7 @@ async fn flows_of(
     let mut found = Vec::new();
     let mut cursor = Some(0);
     while let Some(from) = cursor.filter(|_| found.len() < limit) {
-        let (reply, answer) = oneshot::channel();
-        worker.command(Command::ListFlows(ListFlows {
-            cursor: from,
-            places: PLACES,
-            buffer: Vec::with_capacity(PLACES),
-            reply: Box::new(move |flows, next| drop(reply.send((flows, next)))),
-        }));
-        let Ok(Ok((flows, next))) = tokio::time::timeout(PATIENCE, answer).await else { break };
+        let Some((flows, next)) = worker.page(from).await else { break };
         let shown = flows.into_iter().map(|info| describe(info, names));
         found.extend(shown.filter(|flow| service.is_none() || flow.service.as_deref() == service));
         cursor = next;

@@ -119,7 +119,7 @@ impl Gateway {
         // Only now: what was wrong has been told with its new place.
         desired.keep_services(&self.desired);
         let uptime = self.uptime();
-        let effective = self.standing.lay_over(&desired, uptime);
+        let effective = self.standing.lay_over(&desired, self.stalls.any(), uptime);
         let compiled = self
             .compiler
             .compile(&effective, self.netlink.topology(), uptime)

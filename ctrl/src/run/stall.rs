@@ -73,7 +73,6 @@ impl Gateway {
             }
         }
         if !changed.is_empty() {
-            self.standing.stalled = self.stalls.any();
             self.recompile().await;
         }
     }

@@ -21,8 +21,6 @@ use crate::overlay::{self, Drained, Drains, Effective, Facts, Holds, Overlay};
 pub struct Standing {
     pub(super) drains: Drains,
     pub(super) holds: Holds,
-    /// A worker makes no progress.
-    pub(super) stalled: bool,
     prober: Prober,
     overlay: Overlay,
     /// What holds since the last attempt.
@@ -40,7 +38,6 @@ impl Standing {
         Ok(Self {
             drains: Drains::default(),
             holds: Holds::new(gateway.vips_at_start, gateway.linger),
-            stalled: false,
             prober,
             overlay: Overlay::default(),
             effective: Effective::default(),
@@ -48,15 +45,11 @@ impl Standing {
         })
     }
 
-    /// What holds of `source` now, to be compiled.
-    pub(super) fn lay_over(&mut self, source: &Desired, now: Duration) -> Desired {
+    /// What holds of `source` now, while a worker makes no progress or none is `stalled`, to be
+    /// compiled.
+    pub(super) fn lay_over(&mut self, source: &Desired, stalled: bool, now: Duration) -> Desired {
         let failed = self.prober.book().failed();
-        let facts = Facts {
-            drains: &self.drains,
-            holds: &self.holds,
-            failed: &failed,
-            stalled: self.stalled,
-        };
+        let facts = Facts { drains: &self.drains, holds: &self.holds, failed: &failed, stalled };
         let next = self.overlay.apply(source, facts, now);
         self.say_panics(&next);
         self.say_silent(&next);

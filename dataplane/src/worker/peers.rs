@@ -34,12 +34,6 @@ impl Bell {
         }
     }
 
-    /// Whether the worker sleeps.
-    #[must_use]
-    pub fn asleep(&self) -> bool {
-        self.nap.is_on()
-    }
-
     /// Wakes the worker in any case.
     ///
     /// # Errors
