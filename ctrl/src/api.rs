@@ -5,6 +5,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -21,6 +22,7 @@ use crate::api_types::{Address, VipOrder};
 use crate::desired::Gateway;
 use crate::run::orders::Order;
 use crate::run::queries::Query;
+use crate::trace::Question;
 
 /// Mode of the socket: its owner and group may ask.
 const SOCKET_MODE: u32 = 0o660;
@@ -91,6 +93,7 @@ fn admin(ask: Asker) -> Router {
         .route("/v1/flows/count", get(count_flows))
         .route("/v1/vip/hold", post(hold))
         .route("/v1/vip/release", post(release))
+        .route("/v1/trace", get(trace))
         .route("/metrics", get(metrics))
         .with_state(ask)
 }
@@ -108,7 +111,8 @@ async fn count_flows(State(ask): State<Asker>, Parameters(what): Parameters<Addr
 }
 
 async fn hold(State(ask): State<Asker>, Json(vip): Json<VipOrder>) -> Response {
-    order(ask, |reply| Order::Hold(vip.address.map(Addr::from), reply)).await
+    let lease = vip.lease_ms.map(Duration::from_millis);
+    order(ask, |reply| Order::Hold(vip.address.map(Addr::from), lease, reply)).await
 }
 
 async fn release(State(ask): State<Asker>, Json(vip): Json<VipOrder>) -> Response {
@@ -151,6 +155,14 @@ async fn flows(State(ask): State<Asker>, Parameters(filter): Parameters<FlowFilt
     let FlowFilter { limit, service } = filter;
     let limit = limit.min(FLOWS_MAX);
     json(ask, |reply| Query::Flows { limit, service, reply }).await
+}
+
+async fn trace(State(ask): State<Asker>, Parameters(asked): Parameters<Question>) -> Response {
+    match question(ask, |reply| Query::Trace(asked, reply)).await {
+        Some(Ok(trace)) => Json(trace).into_response(),
+        Some(Err(wrong)) => (StatusCode::BAD_REQUEST, wrong).into_response(),
+        None => unavailable(),
+    }
 }
 
 async fn metrics(State(ask): State<Asker>) -> Response {

@@ -31,6 +31,9 @@ pub struct Status {
     /// Where the frames are; `None` when a worker did not answer.
     #[serde(default)]
     pub frames: Option<Frames>,
+    /// Other stations that claim addresses of ours.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
     /// Dropped packets by reason.
     pub drops: BTreeMap<String, u64>,
     /// What became of packets: forwarded, replied, refused, originated.
@@ -116,6 +119,9 @@ pub struct VipOrder {
     /// The address.
     #[serde(default)]
     pub address: Option<IpAddr>,
+    /// Of an order to hold: milliseconds after which it ends unless it is given again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
 }
 
 /// An address with what was said of it.
@@ -125,6 +131,21 @@ pub struct Apart {
     pub address: IpAddr,
     /// `held`, `lingers` (no longer announced, still forwarded) or `released`.
     pub hold: String,
+}
+
+/// A station that claims an address of ours, within the last ten minutes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The address.
+    pub address: IpAddr,
+    /// Name of the port on whose link it is.
+    pub port: String,
+    /// Its MAC.
+    pub mac: String,
+    /// How often it has claimed it.
+    pub claims: u64,
+    /// When it did so last.
+    pub seconds_ago: u64,
 }
 
 /// Where the frames of the packet memory are. All parts together are `total`.
@@ -278,6 +299,12 @@ pub struct Backend {
     /// Flows to it now, where they are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flows: Option<u64>,
+    /// Connections that it answered with RST when they began, in all services together.
+    #[serde(default)]
+    pub refused: u64,
+    /// Established connections that it ended by RST, in all services together.
+    #[serde(default)]
+    pub resets: u64,
     /// What its check says; `None` when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,

@@ -1,15 +1,16 @@
 //! The command line. Exit codes: 0 all is well, 1 problems were found or something failed, 2 the
-//! command line itself is wrong, 3 `drain --wait` has waited in vain.
+//! command line itself is wrong, 3 `drain --wait` has waited in vain; `doctor`: 1 warnings, 2 errors.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api_types::{Address, VipOrder};
 use crate::commands;
+use crate::trace::{End, Target};
 
 /// Exit code for problems and failures.
 pub const PROBLEMS: u8 = 1;
@@ -108,10 +109,42 @@ forwarded for gateway.linger, then the kernel gets them. `hold` announces the ad
 gratuitous ARP or an unsolicited advertisement too, also when it was announced all along. `all`
 means every address, those that a reload brings included.
 
+With --for, the address is released when the time is over, unless `hold` is given again before:
+whoever decides has to stay alive for it.
+
 This outlives a reload and ends with the process; how it begins says gateway.vips_at_start.
 
   portreeve vip release 10.10.200.1
   portreeve vip hold all";
+
+const TRACE_LONG: &str = "\
+Walk through the tables of a running gateway as a packet would, without sending one, and say each
+decision in words: where the packet comes in, whether the XDP program takes it, service, connection,
+backend and why, source address, next hop, the way out, the way back; and where it would stop, why,
+and what to do.
+
+Without a port, the question is who answers for the address, and pings it. A backend's reply is
+asked for by the backend as --from and our address and port towards it as --to.
+
+  portreeve trace --from 10.10.200.5:40000 --to 10.10.200.1:80/tcp
+  portreeve trace --from '[fd00::5]' --to '[fd00::1]:53/udp' --json
+  portreeve trace --from 10.10.200.5 --to 10.10.200.1
+
+Exit code: 0 when the packet reaches its end, 1 when it stops, or cannot be asked about.";
+
+const DOCTOR_LONG: &str = "\
+Look at this host with the eyes of the gateway, whether one runs or not: kernel, rights, memory,
+clock; interfaces, queues without sockets, XDP programs of others, offloads, MTUs; addresses, routes,
+neighbours that do not answer; and what the running gateway says. Each finding says what to do and
+ends with a word in brackets that stays the same, for scripts.
+
+Without a file, the configuration of the running gateway is taken. Nothing is changed, and nothing
+is sent without --probe.
+
+  portreeve doctor
+  portreeve doctor /etc/portreeve/gateway.toml -o json | jq '.[] | select(.severity == \"error\")'
+
+Exit code: 0 when nothing is wrong, 1 with warnings, 2 with errors.";
 
 const DETACH_LONG: &str = "\
 Take the steering program of a stopped gateway off its interfaces and remove its pins. From then on
@@ -158,6 +191,12 @@ pub enum Command {
     /// Announce an address, or leave it to another gateway
     #[command(long_about = VIP_LONG)]
     Vip(VipArgs),
+    /// Say what a running gateway would do with a packet, and why
+    #[command(long_about = TRACE_LONG)]
+    Trace(TraceArgs),
+    /// Say what is wrong with this host, and what to do
+    #[command(long_about = DOCTOR_LONG)]
+    Doctor(DoctorArgs),
     /// Take the steering program of a stopped gateway off its interfaces
     #[command(long_about = DETACH_LONG)]
     Detach(DetachArgs),
@@ -264,12 +303,23 @@ pub struct VipArgs {
 #[derive(Debug, Subcommand)]
 pub enum VipCommand {
     /// Announce it
-    Hold(WhichVip),
+    Hold(HoldArgs),
     /// Announce it no more
     Release(WhichVip),
 }
 
-/// Arguments of `vip hold` and `vip release`.
+/// Arguments of `vip hold`.
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// Which
+    #[command(flatten)]
+    pub which: WhichVip,
+    /// Only for this long, unless it is said again (500ms, 3s, 1m)
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub lease: Option<Duration>,
+}
+
+/// Which addresses an order is about.
 #[derive(Debug, Args)]
 pub struct WhichVip {
     /// How to ask
@@ -278,6 +328,65 @@ pub struct WhichVip {
     /// The address, or `all`
     #[arg(value_name = "ADDR", value_parser = one_or_all)]
     pub address: VipOrder,
+}
+
+/// Arguments of `trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// How to ask
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// Who sends: ADDR or ADDR:PORT ([ADDR]:PORT for IPv6)
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub from: End,
+    /// To whom: ADDR:PORT/tcp, ADDR:PORT/udp, or ADDR for ARP, NDP and ping
+    #[arg(long, value_name = "ADDR[:PORT][/PROTO]")]
+    pub to: Target,
+    /// The port (interface) that it comes in through; else by the kernel's route back
+    #[arg(long = "in", value_name = "PORT")]
+    pub in_port: Option<String>,
+    /// Length of the IP packet in bytes; IPv4 is sent with DF
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub size: u16,
+    /// TTL or hop limit
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub ttl: u8,
+    /// How the answer is printed
+    #[arg(long, short, value_name = "FORMAT")]
+    pub output: Option<Output>,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The configuration file; else that of the running gateway
+    #[arg(value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Socket of the admin API, instead of gateway.api
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Where the steering program is pinned, instead of gateway.pin_dir
+    #[arg(long, value_name = "DIR")]
+    pub pin_dir: Option<PathBuf>,
+    /// Ask the links whether somebody else has our addresses (ARP probes, duplicate detection)
+    #[arg(long)]
+    pub probe: bool,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How the findings are printed
+    #[arg(long, short, value_name = "FORMAT")]
+    pub output: Option<Output>,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON value
+    Json,
 }
 
 /// Arguments of `detach`.
@@ -311,6 +420,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Drain(args) => commands::drain::drain(&args),
         Command::Undrain(args) => commands::drain::undrain(&args),
         Command::Vip(args) => commands::vip::run(&args.command),
+        Command::Trace(args) => commands::trace::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Detach(args) => commands::detach::run(&args),
     }
 }
@@ -328,7 +439,7 @@ fn one_or_all(text: &str) -> Result<VipOrder, String> {
         return Ok(VipOrder::default());
     }
     let address = text.parse().map_err(|_| "write an address, or all".to_owned())?;
-    Ok(VipOrder { address: Some(address) })
+    Ok(VipOrder { address: Some(address), lease_ms: None })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -16,6 +16,10 @@ pub mod flows;
 pub mod drain;
 /// `portreeve vip`
 pub mod vip;
+/// `portreeve trace`
+pub mod trace;
+/// `portreeve doctor`
+pub mod doctor;
 /// `portreeve detach`
 pub mod detach;
 /// Asks the admin API.

@@ -28,6 +28,10 @@ pub mod steer;
 pub mod diff;
 /// The memory that a configuration takes.
 pub mod memory;
+/// What would become of a packet, decision by decision.
+pub mod trace;
+/// The host seen with our eyes: what keeps packets from getting through, and what to do.
+pub mod doctor;
 /// What the admin API says, as types.
 pub mod api_types;
 /// The command line.
@@ -40,6 +44,8 @@ pub mod groups;
 pub mod watch;
 /// Giving up what is only needed to start.
 pub mod privileges;
+/// Asks the links whether somebody else has an address.
+pub mod probe;
 /// Tells the service manager how we are.
 pub mod notify;
 /// Logs.

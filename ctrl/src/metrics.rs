@@ -58,6 +58,12 @@ fn outcomes(registry: &mut Registry, status: &Status) {
     counters(registry, ("drops", "Packets that ended here, by reason"), drops);
     let verdicts = status.verdicts.iter().map(|(name, n)| (vec![("verdict", name.clone())], *n));
     counters(registry, ("verdicts", "What became of packets"), verdicts);
+    let conflicts = status.conflicts.iter().map(|conflict| {
+        let address = ("address", conflict.address.to_string());
+        (vec![address, ("port", conflict.port.clone()), ("mac", conflict.mac.clone())], 1)
+    });
+    let help = "Stations that claim an address of ours, within the last ten minutes";
+    gauges(registry, ("address_conflicts", help), conflicts);
     let reload = [(vec![], u64::from(status.last_reload.ok))];
     gauges(registry, ("config_ok", "Whether the last configuration was taken"), reload);
     gauges(registry, ("epoch", "Tables published"), [(vec![], status.epoch)]);
@@ -136,6 +142,16 @@ fn health(registry: &mut Registry, status: &Status, services: &[Service]) {
     });
     let help = "Whether a checked backend has not failed (unknown counts as up)";
     gauges(registry, ("backend_up", help), checked);
+    let of = |value: fn(&Backend) -> u64| {
+        services.iter().flat_map(move |service| {
+            let backends = service.backends.iter();
+            backends.map(move |backend| (labels_of_backend(service, backend), value(backend)))
+        })
+    };
+    let refused = ("backend_refused", "Connections that a backend answered with RST");
+    counters(registry, refused, of(|backend| backend.refused));
+    let resets = ("backend_resets", "Established connections that a backend ended by RST");
+    counters(registry, resets, of(|backend| backend.resets));
     let released = status.released.len() as u64;
     gauges(registry, ("addresses_released", "Addresses not announced"), [(vec![], released)]);
     let drained = status.drained.len() as u64;

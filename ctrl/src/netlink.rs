@@ -19,9 +19,12 @@ use self::events::{Event, Events};
 use self::neighbour::Neighbours;
 use crate::topology::Topology;
 
+pub use self::details::{Details, details};
+
 mod address;
 mod apply;
 mod channels;
+mod details;
 mod dump;
 mod events;
 mod generic;

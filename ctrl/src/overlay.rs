@@ -49,6 +49,7 @@ pub struct Effective {
 pub struct Overlay {
     /// By the service of the source, which is held so that its address stays its own.
     memo: HashMap<*const Service, Changed>,
+    apart: Arc<Apart>,
 }
 
 #[derive(Debug)]
@@ -80,10 +81,17 @@ impl Overlay {
     /// What holds of `source` at `now`, as [`Holds`] counts time.
     pub fn apply(&mut self, source: &Desired, facts: Facts<'_>, now: Duration) -> Effective {
         let mut effective = Effective { desired: source.clone(), ..Effective::default() };
-        effective.desired.apart = Arc::new(apart(source, facts, now));
+        let apart = apart(source, facts, now);
+        if *self.apart != apart {
+            self.apart = Arc::new(apart);
+        }
+        effective.desired.apart = Arc::clone(&self.apart);
         let mut memo = HashMap::new();
         if !facts.drains.is_empty() || !facts.failed.is_empty() {
             for service in &mut effective.desired.services {
+                if service.health.is_none() && facts.drains.is_empty() {
+                    continue;
+                }
                 let verdicts = verdicts(service, facts, &mut effective.panics);
                 if verdicts.iter().any(|verdict| *verdict != Verdict::Use) {
                     let key = Arc::as_ptr(service);
@@ -101,6 +109,10 @@ impl Overlay {
 
 fn apart(source: &Desired, facts: Facts<'_>, now: Duration) -> Apart {
     let mut apart = Apart::new();
+    // Nearly always: many addresses need not be looked at one by one.
+    if facts.holds.all_held() && facts.drains.is_empty() {
+        return apart;
+    }
     for addr in addresses(source) {
         let (announced, steered) = facts.holds.state(addr, now);
         let announced = announced && !facts.stalled;

@@ -10,6 +10,8 @@ pub mod engine;
 pub mod apply;
 /// Gratuitous ARP and unsolicited advertisements, spread over a second.
 pub mod announce;
+/// Others that claim an address of ours.
+pub mod conflicts;
 /// Next hops that workers ask for.
 pub mod hops;
 /// A new version of the configuration file.
@@ -46,6 +48,7 @@ use crate::source;
 use crate::steer::{self, Steer};
 use crate::steering::Steering;
 use announce::Announcements;
+use conflicts::Conflicts;
 use engine::Engine;
 use event::{Event, Outside, Sources};
 use hops::HopRequests;
@@ -166,6 +169,7 @@ pub struct Gateway {
     netlink: Netlink,
     groups: SolicitedNodeGroups,
     announcements: Announcements,
+    conflicts: Conflicts,
     hops: HopRequests,
     reloads: reload::Reloads,
     notifier: Notifier,
@@ -189,7 +193,8 @@ impl Gateway {
             .map_err(|problems| refused(&problems, Some(&text)))?;
         refuse_conflicts(&desired, &compiled)
             .map_err(|problems| refused(&problems, Some(&text)))?;
-        let hops = HopRequests::default();
+        let conflicts = Conflicts::asking(&compiled);
+        let hops = HopRequests::new(conflicts.claims());
         // Before anything is attached: a second instance is refused without a trace.
         let (asker, queries) = mpsc::channel(QUERIES);
         let api = api::Server::bind(&desired.gateway, asker).await?;
@@ -214,6 +219,7 @@ impl Gateway {
             netlink,
             groups: SolicitedNodeGroups::default(),
             announcements: Announcements::default(),
+            conflicts,
             hops,
             reloads: reload::Reloads::first(),
             notifier: Notifier::from_environment(),
@@ -251,6 +257,7 @@ impl Gateway {
                 queries: &mut self.queries,
                 ended: self.engine.ended(),
                 hops: &self.hops,
+                claims: self.conflicts.claims(),
                 announcements: &self.announcements,
                 recompile,
                 health: self.standing.book(),
@@ -260,6 +267,7 @@ impl Gateway {
                 Event::Topology => self.recompile().await,
                 Event::ConfigChanged | Event::Hangup => self.reload().await,
                 Event::HopsAsked => self.resolve_hops().await,
+                Event::AddressClaimed => self.take_claims(),
                 Event::RefreshHops => self.refresh_hops().await,
                 Event::AnnounceDue => self.announce_due(),
                 Event::LookAtWorkers => self.look_at_workers().await,

@@ -47,6 +47,15 @@ use port::slot;
 /// The compiled steering program.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/steer.bpf.o");
 
+/// The links that are pinned in `pin_dir`, as index of the interface and number of the program;
+/// nothing is changed.
+///
+/// # Errors
+/// When the directory cannot be read, or without the right to open what is in it.
+pub fn pinned_programs(pin_dir: &Path) -> Result<Vec<(u32, u32)>, SteerError> {
+    Ok(link::pinned(pin_dir)?.iter().map(|link| (link.ifindex, link.program)).collect())
+}
+
 /// The steering program at work. Dropping it leaves program, links and maps in place.
 pub struct Steer {
     maps: Maps,

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use dataplane::addr::{Addr, L4Port, Proto};
 use dataplane::tables::NatEnd;
 
+/// What the program says of a packet.
+pub mod judge;
+
 /// A port range of one protocol, host order, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortRange {

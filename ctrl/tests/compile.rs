@@ -8,6 +8,9 @@ mod modes;
 /// What is wrong on this host, and that it leaves no trace.
 #[path = "compile/problems.rs"]
 mod problems;
+/// Addresses that are released or drained.
+#[path = "compile/apart.rs"]
+mod apart;
 /// What was removed while flows may refer to it.
 #[path = "compile/removal.rs"]
 mod removal;

@@ -53,6 +53,15 @@ fn a_drained_backend_moves_new_flows_and_ends_none() {
 }
 
 #[test]
+fn another_check_is_said_and_moves_nothing() {
+    let checked = format!("{BACKENDS}]\nhealth = {{ kind = \"http\", path = \"/up\" }}\n");
+    let diff = change(&format!("{BACKENDS}]"), &checked);
+    let [service] = diff.changed.as_slice() else { panic!("{diff}") };
+    assert_eq!(service.changes, ["~ health check none -> http /up each 2s within 1s, 2/3"]);
+    assert_eq!(service.flows, Some(Shift::default()));
+}
+
+#[test]
 fn an_added_backend_takes_its_share_and_little_more() {
     let diff = change(BACKENDS, &format!("{BACKENDS}, \"172.16.1.94\""));
     let flows = diff.changed[0].flows.unwrap();

@@ -9,6 +9,8 @@ mod adoption;
 mod cases;
 #[path = "steering/frames.rs"]
 mod frames;
+#[path = "steering/judged.rs"]
+mod judged;
 #[path = "steering/object.rs"]
 mod object;
 #[path = "steering/rig.rs"]

@@ -8,7 +8,7 @@ use crossbeam::utils::CachePadded;
 use crate::addr::Class;
 use crate::drop_reason::DropReason;
 use crate::limits::{HOPS_MAX, PORTS_MAX};
-use crate::tables::{FrontendId, HopId, PortId};
+use crate::tables::{BackendId, FrontendId, HopId, PortId};
 
 /// A number with one writer.
 #[derive(Debug, Default)]
@@ -65,6 +65,15 @@ pub struct FrontendCounters {
     pub no_backend: Counter,
 }
 
+/// What one backend said against connections. Shown to people; nothing follows from it.
+#[derive(Debug, Default)]
+pub struct BackendCounters {
+    /// RSTs that answered a connection's begin: nobody listens there, or its queue is full.
+    pub refused: Counter,
+    /// RSTs of connections that were established.
+    pub resets: Counter,
+}
+
 /// All counters of one worker.
 #[derive(Debug)]
 #[repr(align(64))]
@@ -72,6 +81,7 @@ pub struct Counters {
     drops: [Counter; DropReason::COUNT],
     ports: [PortCounters; PORTS_MAX],
     frontends: Box<[FrontendCounters]>,
+    backends: Box<[BackendCounters]>,
     hops: Box<[Counter]>,
     /// Apart from what another thread writes: these are few and small.
     handed_to: Box<[CachePadded<Counter>]>,
@@ -110,13 +120,15 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// All zero, with room for `frontends` frontends, for one of `workers` workers.
+    /// All zero, with room for `frontends` frontends and as many backends, for one of `workers`
+    /// workers.
     #[must_use]
     pub fn new(frontends: usize, workers: usize) -> Self {
         Self {
             drops: std::array::from_fn(|_| Counter::default()),
             ports: std::array::from_fn(|_| PortCounters::default()),
             frontends: (0..frontends).map(|_| FrontendCounters::default()).collect(),
+            backends: (0..frontends).map(|_| BackendCounters::default()).collect(),
             hops: (0..HOPS_MAX).map(|_| Counter::default()).collect(),
             handed_to: (0..workers).map(|_| CachePadded::default()).collect(),
             handed_in: Counter::default(),
@@ -187,6 +199,13 @@ impl Counters {
     #[must_use]
     pub fn frontend(&self, id: FrontendId) -> Option<&FrontendCounters> {
         self.frontends.get(id.index())
+    }
+
+    /// The counters of a backend, and of those that had its place before; `None` beyond the room
+    /// made at start.
+    #[must_use]
+    pub fn backend(&self, id: BackendId) -> Option<&BackendCounters> {
+        self.backends.get(id.index())
     }
 
     /// A packet went to this next hop.

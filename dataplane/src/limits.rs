@@ -27,6 +27,8 @@ pub const REFUSALS_PER_SECOND: u32 = 1_000;
 /// ARP and NDP answers per second and worker: many more, since after a takeover a whole link asks
 /// at once.
 pub const NEIGHBOUR_ANSWERS_PER_SECOND: u32 = 10_000;
+/// Claims of addresses of ours that a worker tells control of in a second.
+pub const CLAIMS_PER_SECOND: u32 = 100;
 /// Datagrams in pieces that a worker knows the ports of, a multiple of [`FRAGMENT_WAYS`].
 pub const FRAGMENTED_MAX: usize = 4_096;
 /// Of those, how many may have the same hash.

@@ -12,6 +12,10 @@ pub mod stage;
 pub mod rewrite;
 /// Out, to wait for a next hop, or home to the pool.
 pub mod tx;
+/// Others that claim an address of ours.
+mod claim;
+/// What would become of a packet, without one.
+pub mod rehearse;
 
 /// ICMP errors: to the end of the flow that sent what they are about.
 pub mod errors;
@@ -97,6 +101,9 @@ pub fn run_burst<S: Socket>(
         match fate {
             Ok(fate) => tx.settle(ctx, memory, frame, fate),
             Err(reason) => {
+                if reason == DropReason::NeighbourOther {
+                    claim::notice(ctx, packet, tx.ask);
+                }
                 ctx.counters.dropped(reason);
                 memory.pool.give(frame);
             }

@@ -403,6 +403,7 @@ impl<S: Socket> Worker<S> {
             Command::ListFlows(request) => {
                 request.answer(self.tables.refresh(), &self.flows, now);
             }
+            Command::FindFlow(name, reply) => reply(name.find(&self.flows, now)),
             Command::TakeCensus(reply) => reply(self.census()),
             Command::Stop => return true,
         }

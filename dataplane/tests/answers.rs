@@ -13,7 +13,9 @@ mod story;
 mod world;
 
 use packet::*;
+use portreeve_dataplane::addr::Mac;
 use portreeve_dataplane::drop_reason::DropReason;
+use portreeve_dataplane::tables::PortId;
 use story::*;
 use world::*;
 
@@ -45,6 +47,44 @@ fn arp_and_ndp_are_answered_for_what_is_announced_on_the_port() {
     let probe = read(&world.send(0, &solicitation("::", VIP6, 255))[0].1);
     assert_eq!((probe.dst, probe.dst_mac), (addr("ff02::1"), [0x33, 0x33, 0, 0, 0, 1]));
     world.assert_conserved();
+}
+
+#[test]
+fn a_station_that_claims_an_address_of_ours_is_told_of() {
+    let mut world = World::new();
+    let claims = |world: &World| world.claimed.try_iter().collect::<Vec<_>>();
+    // Gratuitous ARP as request and as reply, and an advertisement.
+    for claim in [arp(VIP, VIP, 1), arp(VIP, VIP, 2)] {
+        assert!(world.send(0, &claim).is_empty());
+        assert_eq!(claims(&world), [(PortId(0), addr(VIP), Mac(CLIENT_MAC))]);
+    }
+    let advertisement = advertisement("fe80::9", VIP6, CLIENT_MAC);
+    assert!(world.send(0, &advertisement).is_empty());
+    assert_eq!(claims(&world), [(PortId(0), addr(VIP6), Mac(CLIENT_MAC))]);
+    assert_eq!(world.drops(DropReason::NeighbourOther), 3);
+    // Where we do not announce it, it may well be somebody else's; our own words are no claim, and
+    // addresses of others are none of our business.
+    let mut own = arp(VIP, VIP, 1);
+    own[22..28].copy_from_slice(&PORT_MACS[1]);
+    for (port, other) in [(1, arp(VIP, VIP, 1)), (0, own), (0, arp(CLIENT, VIP, 2))] {
+        assert!(world.send(port, &other).is_empty());
+        assert_eq!(claims(&world), []);
+    }
+    world.send(0, &self::advertisement("fe80::9", CLIENT6, CLIENT_MAC));
+    assert_eq!((claims(&world), world.drops(DropReason::NotOurs)), (vec![], 1));
+    for _ in 0..1_000 {
+        world.send(0, &arp(VIP, VIP, 1));
+    }
+    assert!(claims(&world).len() < 500, "a flood of claims is not passed on");
+    world.assert_conserved();
+}
+
+/// As it is sent to all nodes when somebody has taken an address.
+fn advertisement(from: &str, target: &str, mac: [u8; 6]) -> Vec<u8> {
+    let mut packet = solicitation(from, target, 255);
+    packet[6..12].copy_from_slice(&mac);
+    packet[54] = 136;
+    packet
 }
 
 fn arp(sender: &str, target: &str, operation: u8) -> Vec<u8> {

@@ -61,9 +61,10 @@ impl Wish {
 
     fn insert(self, table: &mut FlowTable) -> Option<FlowRef> {
         let (key, end, backend) = (self.forward(), self.end(), BackendId::new(0, 0));
+        let hash = table.prefetch_forward(&key);
         if self.mode() != Mode::Snat {
             let new = NewDirect { key, mode: self.mode(), backend, end, opens: true };
-            return table.insert_direct(&new, Tick(0));
+            return table.insert_direct(&new, hash, Tick(0));
         }
         let class = Classes::ONE.of(0);
         let ports = Range { first: 20_000, last: 20_999, classes: Classes::ONE, class };
@@ -76,7 +77,7 @@ impl Wish {
             backend_port: end.port,
             proto: end.proto,
         };
-        table.insert(&new, Tick(0)).ok()
+        table.insert(&new, hash, Tick(0)).ok()
     }
 }
 

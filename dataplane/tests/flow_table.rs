@@ -78,6 +78,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn insert(table: &mut FlowTable, new: &NewFlow, now: Tick) -> Result<FlowRef, DropReason> {
+    let hash = table.prefetch_forward(&new.key);
+    table.insert(new, hash, now)
+}
+
 fn find(table: &FlowTable, key: &ForwardKey) -> Option<FlowRef> {
     table.find_forward(key, table.prefetch_forward(key))
 }
@@ -100,7 +105,7 @@ proptest! {
                     }
                     let proto = if tcp { Proto::Tcp } else { Proto::Udp };
                     let new = new_flow(client, backend, proto);
-                    let place = table.insert(&new, now).unwrap();
+                    let place = insert(&mut table, &new, now).unwrap();
                     model.insert(client, (new, place));
                 }
                 Step::Remove { client } => {
@@ -144,11 +149,11 @@ fn established_flows_are_never_evicted_and_the_oldest_half_open_goes_first() {
     let now = Tick(0);
     let kept: Vec<_> = (0..5).map(|i| new_flow(i, 1, Proto::Tcp)).collect();
     for new in &kept {
-        let place = table.insert(new, now).unwrap();
+        let place = insert(&mut table, new, now).unwrap();
         establish(&mut table, place, now);
     }
     for client in 100..1100 {
-        table.insert(&new_flow(client, (client % 3) as u8, Proto::Tcp), now).unwrap();
+        insert(&mut table, &new_flow(client, (client % 3) as u8, Proto::Tcp), now).unwrap();
     }
     assert!(kept.iter().all(|new| find(&table, &new.key).is_some()));
     assert_eq!((table.len(), table.half_open(), table.evicted()), (10, 5, 995));
@@ -162,11 +167,11 @@ fn a_flood_of_datagrams_takes_no_place_from_flows_that_were_answered() {
     let mut table = table(100);
     let answered: Vec<_> = (0..40).map(|i| new_flow(i, 1, Proto::Udp)).collect();
     for new in &answered {
-        let place = table.insert(new, Tick(0)).unwrap();
+        let place = insert(&mut table, new, Tick(0)).unwrap();
         table.observe(place, Direction::Reverse, Flags::default(), Tick(0));
     }
     for client in 1000..11_000 {
-        table.insert(&new_flow(client, 2, Proto::Udp), Tick(0)).unwrap();
+        insert(&mut table, &new_flow(client, 2, Proto::Udp), Tick(0)).unwrap();
     }
     assert!(answered.iter().all(|new| find(&table, &new.key).is_some()));
 }
@@ -175,7 +180,7 @@ fn a_flood_of_datagrams_takes_no_place_from_flows_that_were_answered() {
 fn refused_handshakes_give_way_like_half_open_ones() {
     let mut table = table(256);
     for client in 0..2000 {
-        let place = table.insert(&new_flow(client, 1, Proto::Tcp), Tick(0)).unwrap();
+        let place = insert(&mut table, &new_flow(client, 1, Proto::Tcp), Tick(0)).unwrap();
         table.observe(place, Direction::Reverse, Flags(Flags::RST | Flags::ACK), Tick(0));
     }
     assert_eq!(table.len(), 128);
@@ -185,7 +190,7 @@ fn refused_handshakes_give_way_like_half_open_ones() {
 fn half_open_flows_hold_at_most_half_of_a_pairs_ports() {
     let mut table = table(4096);
     for client in 0..1000 {
-        table.insert(&new_flow(client, 1, Proto::Tcp), Tick(0)).unwrap();
+        insert(&mut table, &new_flow(client, 1, Proto::Tcp), Tick(0)).unwrap();
     }
     assert_eq!(table.half_open(), 500);
     assert!(find(&table, &new_flow(0, 1, Proto::Tcp).key).is_none(), "the oldest went");
@@ -196,11 +201,14 @@ fn half_open_flows_hold_at_most_half_of_a_pairs_ports() {
 fn a_full_table_of_established_flows_refuses() {
     let mut table = table(8);
     for client in 0..8 {
-        let place = table.insert(&new_flow(client, 1, Proto::Tcp), Tick(0)).unwrap();
+        let place = insert(&mut table, &new_flow(client, 1, Proto::Tcp), Tick(0)).unwrap();
         establish(&mut table, place, Tick(0));
     }
     for proto in [Proto::Tcp, Proto::Udp] {
-        assert_eq!(table.insert(&new_flow(99, 1, proto), Tick(0)), Err(DropReason::FlowTableFull));
+        assert_eq!(
+            insert(&mut table, &new_flow(99, 1, proto), Tick(0)),
+            Err(DropReason::FlowTableFull)
+        );
     }
     assert_eq!(table.len(), 8);
 }
@@ -212,11 +220,12 @@ fn each_backend_gives_a_whole_port_range() {
     for backend in 1..=3_u8 {
         for client in 0..ports {
             let client = u32::from(backend) * 10_000 + client;
-            let place = table.insert(&new_flow(client, backend, Proto::Udp), Tick(0)).unwrap();
+            let place =
+                insert(&mut table, &new_flow(client, backend, Proto::Udp), Tick(0)).unwrap();
             table.observe(place, Direction::Reverse, Flags::default(), Tick(0));
         }
         let one_more = new_flow(1_000_000 + u32::from(backend), backend, Proto::Udp);
-        assert_eq!(table.insert(&one_more, Tick(0)), Err(DropReason::PortsExhausted));
+        assert_eq!(insert(&mut table, &one_more, Tick(0)), Err(DropReason::PortsExhausted));
     }
     assert_eq!(table.len(), 3 * PORTS.len());
 }

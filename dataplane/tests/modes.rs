@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// Each client gets the answer that is for it.
+#[path = "modes/answers.rs"]
+mod answers;
 /// Mode `dsr-l2`.
 #[path = "modes/dsr.rs"]
 mod dsr;

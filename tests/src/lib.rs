@@ -21,6 +21,10 @@ pub mod bpffs;
 pub mod seed;
 /// A lab in which everybody is on one link, and servers have the VIP on a loopback.
 pub mod flat;
+/// Two gateways beside each other.
+pub mod pair;
+/// The real keepalived.
+pub mod keepalived;
 /// The servers behind the VIPs: `whoami`, downloads, UDP echo.
 pub mod server;
 /// The `portreeve` process under test.
@@ -57,5 +61,7 @@ pub mod snmp;
 pub mod model;
 /// Where the built programs are.
 pub mod program;
+/// What commands say of set-ups that are wrong.
+pub mod diagnosis;
 /// Tests that cannot run here say so.
 pub mod skip;

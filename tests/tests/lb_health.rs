@@ -237,6 +237,11 @@ fn a_backend_whose_host_resets_everything_is_avoided() -> Result<()> {
     net.lab.servers[0].run("nft", &[&rules])?.ok()?;
     let said = ends(&mut on_it);
     ensure!(said.iter().all(|said| *said == Err(ErrorKind::ConnectionReset)), "{said:?}");
+    // Both families' backends on the first server, which come first of their two.
+    let backends = net.backends()?;
+    let seen: u64 = backends.iter().filter_map(|backend| backend["resets"].as_u64()).sum();
+    ensure!(seen == on_it.len() as u64, "{seen} resets seen of {}", on_it.len());
+    ensure!(backends[1]["resets"] == 0 && backends[3]["resets"] == 0, "{backends:#?}");
     go_on(&mut elsewhere, detected())?;
     net.all_by("webpod2")?;
     go_on(&mut elsewhere, Duration::ZERO)
@@ -276,4 +281,35 @@ fn when_all_have_failed_all_are_used() -> Result<()> {
     net.pod(1)?.set_sick(false)?;
     std::thread::sleep(back());
     net.all_by("webpod2")
+}
+
+#[test]
+fn what_a_backend_refuses_is_shown_without_any_check() -> Result<()> {
+    if !has_root("what_a_backend_refuses_is_shown_without_any_check") {
+        return Ok(());
+    }
+    let lab = Lab::new("lb_refused")?;
+    let net = SeedLab::build(&lab, LinkOptions::default())?;
+    // Nobody listens on the first server's port 81.
+    let backends = format!("[{{ address = \"{}\", port = 81 }}]", seed::SERVERS[0]);
+    let config = ports(&seed::PORTS)
+        + &format!(
+            "[[service]]\nname = \"web\"\nvip = \"{}\"\nports = [{{ port = 80 }}]\n\
+             backends = {backends}\n",
+            seed::VIPS[0]
+        );
+    let appliance = Appliance::start(&net.gateway, &config)?;
+    let to = vip(seed::VIPS[0])?;
+    for _ in 0..3 {
+        let refused = net.client.enter(|| TcpStream::connect(to))?.map(drop);
+        let refused = refused.map_err(|error| error.kind());
+        ensure!(refused == Err(ErrorKind::ConnectionRefused), "{refused:?}");
+    }
+    let services = appliance.json(&net.gateway, &["services"])?;
+    let backend = &services[0]["backends"][0];
+    ensure!(backend["refused"] == 3 && backend["resets"] == 0, "{backend}");
+    ensure!(backend["health"].is_null() && backend["state"] == "active", "only shown: {backend}");
+    let human = appliance.cli(&net.gateway, &["services"])?.ok()?;
+    ensure!(human.contains("refused 3"), "{human}");
+    Ok(())
 }

@@ -134,3 +134,65 @@ fn a_backend_in_several_services_is_probed_once() -> Result<()> {
     ensure!(since(0) == since(1), "{services}");
     Ok(())
 }
+
+/// Fields 14 and 15 of `stat`: time in user space and in the kernel, in ticks of 10 ms.
+fn cpu_of_checks(pid: u32) -> Result<Duration> {
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+        let Some((_, fields)) = stat.split_once("(health) ") else { continue };
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        return Ok(Duration::from_millis(ticks * 10));
+    }
+    anyhow::bail!("there is no thread of health checks")
+}
+
+#[test]
+fn a_thousand_backends_are_checked_in_time() -> Result<()> {
+    const BACKENDS: u64 = 1_000;
+    if !has_root("a_thousand_backends_are_checked_in_time") {
+        return Ok(());
+    }
+    let lab = Lab::new("lb_health_many")?;
+    let net = SeedLab::build(&lab, LinkOptions::default())?;
+    // One server that answers at all of these addresses.
+    net.servers[0].ip(&["route", "add", "local", "172.20.0.0/16", "dev", "lo"])?;
+    net.gateway.route("172.20.0.0/16", seed::SERVERS[0])?;
+    let backends: Vec<_> =
+        (0..BACKENDS).map(|n| format!("172.20.{}.{}", n / 200, n % 200 + 1)).collect();
+    let config = ports(&seed::PORTS)
+        + &format!(
+            "[[service]]\nname = \"many\"\nvip = \"{}\"\nports = [{{ port = 80 }}]\n\
+             backends = {backends:?}\nhealth = {{ kind = \"tcp\", interval = \"1s\", \
+             timeout = \"500ms\", fall = 2 }}\n",
+            seed::VIPS[0]
+        );
+    let appliance = Appliance::start(&net.gateway, &config)?;
+    let health =
+        || -> Result<Value> { Ok(appliance.json(&net.gateway, &["status"])?["health"].clone()) };
+    let wait = |which: &str, count: u64, limit: Duration| -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let health: Value = health()?;
+            if health[which] == count {
+                println!("{count} {which} after {:?}", begun.elapsed());
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < limit, "not {count} {which} in {limit:?}: {health}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    wait("up", BACKENDS, Duration::from_secs(4))?;
+    let pid = appliance.process()?.pid();
+    let before = cpu_of_checks(pid)?;
+    std::thread::sleep(Duration::from_secs(5));
+    println!("five seconds of checks took {:?}", cpu_of_checks(pid)? - before);
+    ensure!(health()?["up"] == BACKENDS, "some are not up: {}", health()?);
+
+    // Two intervals and the timeout, and a second for a machine that is busy with the rest.
+    cut(&net.servers[0])?;
+    wait("down", BACKENDS, Duration::from_millis(3_500))?;
+    ensure!(health()?["panics_total"] == 1, "{}", health()?);
+    net.servers[0].run("nft", &["flush ruleset"])?.ok()?;
+    wait("up", BACKENDS, Duration::from_secs(5))
+}

@@ -80,7 +80,8 @@ fn summary(name: &str, desired: &Desired, topology: Option<&Topology>) -> String
     )
 }
 
-fn facts(desired: &Desired, topology: Option<&Topology>) -> PortFacts {
+/// What the size of packet memory depends on.
+pub(crate) fn facts(desired: &Desired, topology: Option<&Topology>) -> PortFacts {
     let links = desired.ports.iter().filter_map(|port| topology?.link(&port.name));
     let (mut queues, mut busiest, mut mtu) = (0, 0, 0);
     for link in links {

@@ -70,7 +70,7 @@ async fn ask(socket: &Path, method: Method, path: &str, body: Bytes) -> anyhow::
     match status {
         StatusCode::OK => Ok(text),
         // Refused, in words for people.
-        StatusCode::CONFLICT => bail!("{}", text.trim()),
+        StatusCode::CONFLICT | StatusCode::BAD_REQUEST => bail!("{}", text.trim()),
         _ => bail!("{what}: {status}: {}", text.trim()),
     }
 }

@@ -32,7 +32,7 @@ fn path(args: &FlowsArgs) -> String {
 }
 
 /// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::client;
 use super::columns::{Columns, Side, bytes, uptime};
-use crate::api_types::{Health, Service};
+use crate::api_types::{Backend, Health, Service};
 use crate::cli::ClientArgs;
 
 const PATH: &str = "/v1/services";
@@ -51,11 +51,22 @@ fn render(services: &[Service], now: u64) -> String {
                 backend.flows.map(|flows| flows.to_string()).unwrap_or_default(),
                 String::new(),
                 String::new(),
-                backend.health.as_ref().map(|health| check(health, now)).unwrap_or_default(),
+                hints(backend, now),
             ]);
         }
     }
     table.render()
+}
+
+/// What a check says of a backend, and what connections have met.
+fn hints(backend: &Backend, now: u64) -> String {
+    let mut words: Vec<String> = backend.health.iter().map(|health| check(health, now)).collect();
+    for (what, count) in [("refused", backend.refused), ("reset", backend.resets)] {
+        if count > 0 {
+            words.push(format!("{what} {count}"));
+        }
+    }
+    words.join("; ")
 }
 
 /// What a check says, since when, and why.
@@ -93,7 +104,6 @@ fn service_row(service: &Service) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api_types::Backend;
 
     #[test]
     fn backends_stand_below_their_service() {
@@ -104,6 +114,8 @@ mod tests {
             state: "active".into(),
             share_percent: 100.0,
             flows: Some(2),
+            refused: 0,
+            resets: 3,
             health: None,
         };
         let health = Health {
@@ -118,6 +130,8 @@ mod tests {
             state: "failed".into(),
             share_percent: 0.0,
             flows: None,
+            refused: 7,
+            resets: 0,
             health: Some(health),
             ..backend.clone()
         };
@@ -143,9 +157,9 @@ mod tests {
         let want = "\
 SERVICE  ADDRESS             MODE  STATE    WEIGHT    SHARE  FLOWS     IN      OUT  CHECK
 svc1     10.10.200.1:80/tcp  snat  on ens5                       5  700 B  8.8 KiB
-           172.16.1.93:80          active      100  100.0 %      2
+           172.16.1.93:80          active      100  100.0 %      2                  reset 3
            172.16.2.115:80         failed      100    0.0 %                         \
-down for 2 min 5 s: connection refused
+down for 2 min 5 s: connection refused; refused 7
 ";
         assert_eq!(render(&[service], 1_000), want);
     }

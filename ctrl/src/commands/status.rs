@@ -42,6 +42,12 @@ fn render(status: &Status) -> String {
         out += &format!("  {problem}\n");
     }
     out += &apart(status);
+    for conflict in &status.conflicts {
+        out += &format!(
+            "ALARM: {} is also claimed by {} on {} ({} times, last {} s ago)\n",
+            conflict.address, conflict.mac, conflict.port, conflict.claims, conflict.seconds_ago
+        );
+    }
     out += &format!("\n{}\n{}", ports(status), workers(status));
     if let Some(frames) = &status.frames {
         out += &frames_line(frames);
@@ -223,6 +229,7 @@ mod tests {
                 rx_ring_full: 0,
                 fill_ring_empty: 3,
             }),
+            conflicts: Vec::new(),
             drops: [("no_flow".to_owned(), 3), ("not_ours".to_owned(), 0)].into(),
             verdicts: [("forwarded".to_owned(), 19)].into(),
             health: HealthSummary::default(),

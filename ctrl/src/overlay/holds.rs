@@ -18,9 +18,20 @@ pub struct Holds {
 /// Whether an address is announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hold {
-    Held,
+    /// Until then; `None` for good.
+    Held(Option<Duration>),
     /// Not since then; `None` when it has not been since the start.
     Released(Option<Duration>),
+}
+
+impl Hold {
+    /// What it has come to by `now`: a lease that is over is a release.
+    fn at(self, now: Duration) -> Self {
+        match self {
+            Self::Held(Some(until)) if until <= now => Self::Released(Some(until)),
+            same => same,
+        }
+    }
 }
 
 impl Holds {
@@ -28,28 +39,37 @@ impl Holds {
     #[must_use]
     pub fn new(at_start: VipsAtStart, linger: Duration) -> Self {
         let rule = match at_start {
-            VipsAtStart::Held => Hold::Held,
+            VipsAtStart::Held => Hold::Held(None),
             VipsAtStart::Released => Hold::Released(None),
         };
         Self { rule, said: BTreeMap::new(), linger }
     }
 
-    /// Announces this address.
-    pub fn hold(&mut self, addr: Addr) {
-        self.said.insert(addr, Hold::Held);
+    /// Whether every address is announced for good.
+    #[must_use]
+    pub fn all_held(&self) -> bool {
+        let held = |hold: &Hold| *hold == Hold::Held(None);
+        held(&self.rule) && self.said.values().all(held)
+    }
+
+    /// Announces this address, `until` then or for good.
+    pub fn hold(&mut self, addr: Addr, until: Option<Duration>) {
+        self.said.insert(addr, Hold::Held(until));
     }
 
     /// Announces all, those that come later included.
-    pub fn hold_all(&mut self) {
+    pub fn hold_all(&mut self, until: Option<Duration>) {
         self.said.clear();
-        self.rule = Hold::Held;
+        self.rule = Hold::Held(until);
     }
 
     /// Announces this address no more from `now` on.
     pub fn release(&mut self, addr: Addr, now: Duration) {
-        if self.of(addr) == Hold::Held {
-            self.said.insert(addr, Hold::Released(Some(now)));
-        }
+        let released = match self.of(addr).at(now) {
+            Hold::Held(_) => Hold::Released(Some(now)),
+            already => already,
+        };
+        self.said.insert(addr, released);
     }
 
     /// Announces none of `addresses` any more from `now` on, and none that comes later.
@@ -57,27 +77,28 @@ impl Holds {
         for addr in addresses {
             self.release(addr, now);
         }
-        self.said.retain(|_, hold| *hold != Hold::Held);
+        self.said.retain(|_, hold| matches!(hold, Hold::Released(_)));
         self.rule = Hold::Released(None);
     }
 
     /// Whether `addr` is announced at `now`, and whether its packets are taken from the kernel.
     #[must_use]
     pub fn state(&self, addr: Addr, now: Duration) -> (bool, bool) {
-        match self.of(addr) {
-            Hold::Held => (true, true),
+        match self.of(addr).at(now) {
+            Hold::Held(_) => (true, true),
             Hold::Released(since) => (false, since.is_some_and(|since| since + self.linger > now)),
         }
     }
 
-    /// When the next linger time ends after `now`.
+    /// When the next lease or linger time ends after `now`.
     #[must_use]
     pub fn next_deadline(&self, now: Duration) -> Option<Duration> {
-        let ends = self.said.values().filter_map(|hold| match hold {
-            Hold::Released(Some(since)) => Some(*since + self.linger),
-            _ => None,
+        let ends = self.said.values().chain([&self.rule]).flat_map(|hold| match hold {
+            Hold::Held(Some(until)) => [Some(*until), Some(*until + self.linger)],
+            Hold::Released(Some(since)) => [Some(*since + self.linger), None],
+            _ => [None, None],
         });
-        ends.filter(|end| *end > now).min()
+        ends.flatten().filter(|end| *end > now).min()
     }
 
     fn of(&self, addr: Addr) -> Hold {
@@ -111,7 +132,7 @@ mod tests {
         assert_eq!(holds.state(addr(1), at(15)), GONE);
         assert_eq!(holds.next_deadline(at(15)), None);
         assert_eq!(holds.state(addr(2), at(15)), HELD);
-        holds.hold(addr(1));
+        holds.hold(addr(1), None);
         assert_eq!(holds.state(addr(1), at(16)), HELD);
     }
 
@@ -136,13 +157,28 @@ mod tests {
     #[test]
     fn what_is_said_of_all_counts_for_those_that_come_later() {
         let mut holds = Holds::new(VipsAtStart::Released, LINGER);
-        holds.hold_all();
+        holds.hold_all(None);
         assert_eq!(holds.state(addr(9), at(3)), HELD);
-        holds.hold(addr(2));
+        holds.hold(addr(2), None);
         holds.release_all([addr(1), addr(2)], at(4));
         assert_eq!(
             [addr(1), addr(2), addr(9)].map(|a| holds.state(a, at(5))),
             [LINGERS, LINGERS, GONE]
         );
+    }
+
+    #[test]
+    fn a_lease_that_nobody_renews_is_a_release() {
+        let mut holds = Holds::new(VipsAtStart::Released, LINGER);
+        holds.hold_all(Some(at(5)));
+        assert_eq!(holds.next_deadline(at(1)), Some(at(5)));
+        holds.hold_all(Some(at(8)));
+        assert_eq!(holds.state(addr(1), at(7)), HELD);
+        assert_eq!(holds.state(addr(1), at(8)), LINGERS);
+        assert_eq!(holds.next_deadline(at(8)), Some(at(18)));
+        // Said too late: it has been released since the end of the lease.
+        holds.release_all([addr(1)], at(12));
+        assert_eq!(holds.state(addr(1), at(17)), LINGERS);
+        assert_eq!(holds.state(addr(1), at(18)), GONE);
     }
 }

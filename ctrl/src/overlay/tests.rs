@@ -172,4 +172,5 @@ fn only_addresses_apart_from_the_rule_are_named() {
     let drained = AddressState { open: false, ..AddressState::default() };
     let want = Apart::from([(vip("10.10.200.2"), lingers), (vip("fd00:200::1"), drained)]);
     assert_eq!(*apart, want);
+    assert!(Arc::ptr_eq(&apart, &world.apply().desired.apart), "nothing changed");
 }

@@ -84,12 +84,14 @@ impl Gateway {
     }
 
     async fn put_into_force(&mut self, compiled: Compiled) -> Result<()> {
+        self.begin_probing(&compiled);
         let steering_changed = self.steered.as_ref() != Some(&compiled.steering);
         if steering_changed {
             self.steer.retain_only(&compiled.steering).context("steer less")?;
         }
         self.engine.publish(compiled.tables.clone());
         self.await_adoption().await;
+        self.hear_owners(&compiled.tables).await;
         if steering_changed {
             self.steer.add(&compiled.steering).context("steer more")?;
             self.steered = Some(Arc::clone(&compiled.steering));

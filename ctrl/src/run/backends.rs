@@ -2,9 +2,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use dataplane::addr::{Addr, L4Port};
+use dataplane::counters::{BackendCounters, Counter, Counters};
 use dataplane::tables::{self, BackendId, Slab};
 
 use super::Gateway;
+use super::engine::Engine;
 use super::standing::seconds;
 use crate::api_types::{Backend, Health};
 use crate::compile::FrontendView;
@@ -19,6 +21,7 @@ pub(super) struct Sources<'a> {
     drains: &'a Drains,
     failed: Failed,
     book: &'a Book,
+    engine: &'a Engine,
 }
 
 impl Gateway {
@@ -30,6 +33,7 @@ impl Gateway {
             drains: &self.standing.drains,
             failed: self.standing.book().failed(),
             book: self.standing.book(),
+            engine: &self.engine,
         }
     }
 }
@@ -57,14 +61,22 @@ impl Sources<'_> {
             .filter(mine)
             .map(|backend| {
                 let at = (Addr::from(backend.address.value), backend.port.unwrap_or(port.target));
-                let share = ids.get(&at).and_then(|id| share_of(*id));
+                let id = ids.get(&at).copied();
+                let count = |which: fn(&BackendCounters) -> &Counter| {
+                    let of = |counters: &Counters, id| {
+                        counters.backend(id).map_or(0, |c| which(c).get())
+                    };
+                    id.map_or(0, |id| self.engine.sum(|counters| of(counters, id)))
+                };
                 Backend {
                     address: backend.address.value,
                     port: at.1,
                     weight: backend.weight,
                     state: self.state(service, view, backend).to_owned(),
-                    share_percent: share.unwrap_or(0.0) * 100.0,
+                    share_percent: id.and_then(&share_of).unwrap_or(0.0) * 100.0,
                     flows: None,
+                    refused: count(|c| &c.refused),
+                    resets: count(|c| &c.resets),
                     health: self.health(service, backend),
                 }
             })

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Interval, sleep_until};
 
 use super::announce::Announcements;
+use super::conflicts::Claims;
 use super::hops::HopRequests;
 use super::queries::Query;
 use crate::health::book::Book;
@@ -23,6 +24,8 @@ pub enum Event {
     Hangup,
     /// Workers wait for next hops.
     HopsAsked,
+    /// Somebody else claims an address of ours.
+    AddressClaimed,
     /// Time to tell the kernel which neighbours are in use.
     RefreshHops,
     /// Time to look whether the workers make progress.
@@ -76,6 +79,7 @@ pub struct Sources<'a> {
     pub(super) queries: &'a mut mpsc::Receiver<Query>,
     pub(super) ended: &'a Notify,
     pub(super) hops: &'a HopRequests,
+    pub(super) claims: &'a Claims,
     pub(super) announcements: &'a Announcements,
     pub(super) health: &'a Book,
     pub(super) recompile: Option<Duration>,
@@ -100,6 +104,7 @@ impl Sources<'_> {
             }
             () = at(self.announcements.next_due()) => Event::AnnounceDue,
             () = self.health.changed() => Event::HealthChanged,
+            () = self.claims.made() => Event::AddressClaimed,
             _ = self.outside.hangup.recv() => Event::Hangup,
             changed = self.outside.watch.changed() => {
                 if let Err(error) = changed {

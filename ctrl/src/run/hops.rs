@@ -3,12 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::queue::ArrayQueue;
-use dataplane::addr::Addr;
+use dataplane::addr::{Addr, Mac};
 use dataplane::pipeline::tx::AskHop;
 use dataplane::tables::{HopId, PortId};
 use tokio::sync::Notify;
 
 use super::Gateway;
+use super::conflicts::Claims;
 
 /// How often the kernel is told which neighbours are in use; shorter than it takes it to collect
 /// an unused one (`gc_stale_time`, 60 s).
@@ -18,7 +19,7 @@ const QUESTIONS: usize = 1024;
 
 /// Next hops that workers want to know of.
 #[derive(Debug, Clone)]
-pub struct HopRequests(Arc<Shared>);
+pub struct HopRequests(Arc<Shared>, Arc<Claims>);
 
 #[derive(Debug)]
 struct Shared {
@@ -26,14 +27,13 @@ struct Shared {
     notify: Notify,
 }
 
-impl Default for HopRequests {
-    fn default() -> Self {
-        let questions = ArrayQueue::new(QUESTIONS);
-        Self(Arc::new(Shared { questions, notify: Notify::new() }))
-    }
-}
-
 impl HopRequests {
+    /// No questions yet; `claims` is where workers put what others claim.
+    pub(super) fn new(claims: &Arc<Claims>) -> Self {
+        let questions = ArrayQueue::new(QUESTIONS);
+        Self(Arc::new(Shared { questions, notify: Notify::new() }), Arc::clone(claims))
+    }
+
     /// The workers' end.
     pub(super) fn asker(&self) -> Box<dyn AskHop + Send> {
         Box::new(self.clone())
@@ -52,6 +52,10 @@ impl AskHop for HopRequests {
         // Full: the packet that waits for this hop will expire, and the next one asks again.
         let _ = self.0.questions.push((port, addr));
         self.0.notify.notify_one();
+    }
+
+    fn claimed(&self, port: PortId, addr: Addr, mac: Mac) {
+        self.1.push(port, addr, mac);
     }
 }
 

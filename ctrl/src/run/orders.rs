@@ -1,5 +1,7 @@
 //! Orders of the admin API: what changes at run time, by hand or by another program.
 
+use std::time::Duration;
+
 use dataplane::addr::Addr;
 use dataplane::flow::State;
 use dataplane::worker::command::{Command, FlowInfo, ListFlows};
@@ -20,8 +22,8 @@ pub enum Order {
     Drain(Address, Reply<DrainedState>),
     /// Give it new flows again.
     Undrain(Address, Reply<DrainedState>),
-    /// Announce this address, or all.
-    Hold(Option<Addr>, Reply<Vec<Apart>>),
+    /// Announce this address, or all, for this long or for good.
+    Hold(Option<Addr>, Option<Duration>, Reply<Vec<Apart>>),
     /// Announce it, or all, no more.
     Release(Option<Addr>, Reply<Vec<Apart>>),
     /// Count the flows of this VIP or backend.
@@ -35,7 +37,7 @@ impl Gateway {
         match order {
             Order::Drain(what, reply) => drop(reply.send(self.drain(&what).await)),
             Order::Undrain(what, reply) => drop(reply.send(self.undrain(&what).await)),
-            Order::Hold(addr, reply) => drop(reply.send(self.hold(addr).await)),
+            Order::Hold(addr, lease, reply) => drop(reply.send(self.hold(addr, lease).await)),
             Order::Release(addr, reply) => drop(reply.send(self.release(addr).await)),
             Order::CountFlows(what, reply) => match self.drain_of(&what) {
                 Err(refusal) => drop(reply.send(Err(refusal))),

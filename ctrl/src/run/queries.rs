@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use dataplane::addr::{Addr, L4Port};
 use dataplane::counters::{Counter, Counters, FrontendCounters, PortCounters};
 use dataplane::drop_reason::DropReason;
+use dataplane::pipeline::rehearse::{FlowName, KnownFlow};
 use dataplane::tables::{BackendId, FrontendId, Maglev, PortId};
 use dataplane::worker::command::{Census, Command, FlowInfo, ListFlows};
 use tokio::sync::oneshot;
@@ -18,6 +19,7 @@ use crate::api_types::{self, Flow, Frames, Reload, Service, Status};
 use crate::compile::{FrontendView, ServiceView, shares};
 use crate::memory;
 use crate::metrics;
+use crate::trace::{self, Question, Trace};
 
 /// Places of the flow table that a worker looks at in one go, so that packets do not wait.
 pub(super) const PLACES: usize = 512;
@@ -41,6 +43,8 @@ pub enum Query {
     },
     /// Something shall change.
     Order(Order),
+    /// What would become of a packet?
+    Trace(Question, oneshot::Sender<Result<Trace, String>>),
     /// Everything that is counted, in OpenMetrics text.
     Metrics(oneshot::Sender<String>),
 }
@@ -76,6 +80,16 @@ impl Gateway {
                 });
             }
             Query::Order(order) => self.obey(order).await,
+            Query::Trace(question, reply) => match trace::prepare(&question, &self.compiled) {
+                Ok(prepared) => {
+                    let workers = self.engine.handles();
+                    tokio::spawn(async move {
+                        let flow = find(&workers, prepared.flow_name()).await;
+                        let _ = reply.send(Ok(prepared.finish(flow)));
+                    });
+                }
+                Err(wrong) => drop(reply.send(Err(wrong))),
+            },
             Query::Metrics(reply) => {
                 let _ = reply.send(metrics::render(&self.status(), &self.services()));
             }
@@ -97,6 +111,7 @@ impl Gateway {
             ports: self.ports(),
             workers: self.workers(),
             frames: None,
+            conflicts: self.conflicts(),
             drops: drops.collect(),
             verdicts: self.verdicts(),
             health: self.standing.health(),
@@ -288,6 +303,26 @@ async fn census(workers: &[Handle]) -> Option<Frames> {
         rx_ring_full: census.rx_ring_full,
         fill_ring_empty: census.fill_ring_empty,
     })
+}
+
+/// The flow of this name, when a worker has it.
+async fn find(workers: &[Handle], name: Option<FlowName>) -> Option<KnownFlow> {
+    let name = name?;
+    for worker in workers {
+        if let Some(found) = find_at(worker, name).await {
+            return Some(found);
+        }
+    }
+    None
+}
+
+async fn find_at(worker: &Handle, name: FlowName) -> Option<KnownFlow> {
+    let (reply, answer) = oneshot::channel();
+    let reply = Box::new(move |found| {
+        let _ = reply.send(found);
+    });
+    worker.command(Command::FindFlow(name, reply));
+    tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?
 }
 
 /// The flows of one worker after the other.

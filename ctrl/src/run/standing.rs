@@ -59,6 +59,7 @@ impl Standing {
         };
         let next = self.overlay.apply(source, facts, now);
         self.say_panics(&next);
+        self.say_silent(&next);
         self.effective = next;
         self.effective.desired.clone()
     }
@@ -94,6 +95,17 @@ impl Standing {
         }
         for (service, family) in before.difference(&next.panics) {
             tracing::info!(service = &**service, "there are {family:?} backends again");
+        }
+    }
+
+    /// Also when a lease has run out, which nobody ordered.
+    fn say_silent(&self, next: &Effective) {
+        let silent = |effective: &Effective| {
+            effective.desired.apart.values().filter(|state| !state.announced).count()
+        };
+        let (before, after) = (silent(&self.effective), silent(next));
+        if before != after {
+            tracing::info!("{after} addresses are not announced, {before} were not before");
         }
     }
 
@@ -201,13 +213,24 @@ impl Gateway {
         Ok(described(drained, SystemTime::now()))
     }
 
-    /// Announces an address, or all; also when it is announced already: whoever asks has a reason
-    /// to think that the link believes otherwise.
-    pub(super) async fn hold(&mut self, addr: Option<Addr>) -> Result<Vec<Apart>, String> {
+    /// Announces an address, or all, for `lease` or for good. Whoever asks without a lease has a
+    /// reason to think that the link believes otherwise: it is told again in any case.
+    pub(super) async fn hold(
+        &mut self,
+        addr: Option<Addr>,
+        lease: Option<Duration>,
+    ) -> Result<Vec<Apart>, String> {
         let addresses = self.asked(addr)?;
+        let before = self.holds(&addresses);
+        let until = lease.map(|lease| self.uptime() + lease);
         match addr {
-            Some(addr) => self.standing.holds.hold(addr),
-            None => self.standing.holds.hold_all(),
+            Some(addr) => self.standing.holds.hold(addr, until),
+            None => self.standing.holds.hold_all(until),
+        }
+        let after = self.holds(&addresses);
+        if before == after && lease.is_some() {
+            // Renewed in time.
+            return Ok(after);
         }
         tracing::info!("held: {}", words(addr));
         let before: BTreeSet<(Addr, PortId)> = super::apply::pairs(&self.compiled).collect();
@@ -217,7 +240,7 @@ impl Gateway {
             self.announcements.plan(now(), addr, port);
         }
         self.announce_due();
-        Ok(self.holds(addresses))
+        Ok(self.holds(&addresses))
     }
 
     /// Announces an address, or all, no more.
@@ -230,7 +253,7 @@ impl Gateway {
         }
         tracing::info!("released: {}", words(addr));
         self.recompile().await;
-        Ok(self.holds(addresses))
+        Ok(self.holds(&addresses))
     }
 
     /// The addresses that an order is about.
@@ -243,13 +266,13 @@ impl Gateway {
         }
     }
 
-    fn holds(&self, addresses: BTreeSet<Addr>) -> Vec<Apart> {
+    fn holds(&self, addresses: &BTreeSet<Addr>) -> Vec<Apart> {
         let uptime = self.uptime();
-        let hold = |addr: Addr| Apart {
+        let hold = |addr: &Addr| Apart {
             address: addr.to_ip(),
-            hold: self.standing.hold_word(addr, uptime),
+            hold: self.standing.hold_word(*addr, uptime),
         };
-        addresses.into_iter().map(hold).collect()
+        addresses.iter().map(hold).collect()
     }
 }
 

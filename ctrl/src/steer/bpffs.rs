@@ -49,7 +49,10 @@ pub(super) fn open(pin_dir: &Path) -> Result<(), SteerError> {
 }
 
 /// Checks that `pin_dir`, which need not exist yet, lies on a bpffs.
-pub(super) fn require(pin_dir: &Path) -> Result<(), SteerError> {
+///
+/// # Errors
+/// [`SteerError::NotBpffs`], or when that cannot be seen.
+pub fn require(pin_dir: &Path) -> Result<(), SteerError> {
     let existing = nearest_existing(pin_dir);
     if is_bpffs(&existing)? {
         return Ok(());

@@ -11,16 +11,25 @@ use portreeve_fuzz::packet::{fix_ipv4, ping, tcp, udp};
 use portreeve_fuzz::pieces::cut;
 use world::*;
 
+/// Stories that go another way in each mode.
+const IN_EVERY_MODE: [&str; 3] = ["tcp", "udp", "changes"];
+
 fn main() -> io::Result<()> {
     let dir = PathBuf::from(env::args_os().nth(1).ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "name the directory to write seeds into")
     })?);
     for (name, jumbo, story) in stories() {
-        let mut bytes = vec![u8::from(jumbo)];
-        story.iter().for_each(|(port, what)| {
-            write(&mut bytes, &Step { port: *port, finish: true, what: what.as_what() });
-        });
-        save(dir.join("pipeline"), name, &bytes)?;
+        for (mode, prefix) in [(0, ""), (1, "nat-"), (2, "dsr-")] {
+            if mode > 0 && !IN_EVERY_MODE.iter().any(|kind| name.starts_with(kind)) {
+                continue;
+            }
+            // The world's size, and the mode of its services: see the target.
+            let mut bytes = vec![u8::from(jumbo) | mode << 1];
+            story.iter().for_each(|(port, what)| {
+                write(&mut bytes, &Step { port: *port, finish: true, what: what.as_what() });
+            });
+            save(dir.join("pipeline"), &format!("{prefix}{name}"), &bytes)?;
+        }
     }
     backends().iter().try_for_each(|(name, bytes)| save(dir.join("maglev"), name, bytes))
 }

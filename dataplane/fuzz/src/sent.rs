@@ -15,6 +15,11 @@ pub fn check(port: usize, frame: &[u8], checksums_came_right: bool, mode: Mode) 
     let ip = match parse(frame, frame.len()).body {
         Body::Ip(ip) => ip,
         Body::Solicitation(..) => panic!("we ask for nobody ourselves"),
+        Body::Advertisement(target) => {
+            assert_eq!(frame[22..38], *target.octets(), "from the address that it is about");
+            assert!(OURS.iter().any(|ours| addr(ours) == target), "{target} is not ours");
+            return;
+        }
         Body::Arp(_) => return,
         Body::Broken(reason) => panic!("what leaves can be read again: {}", reason.name()),
     };

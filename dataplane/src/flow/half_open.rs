@@ -80,6 +80,7 @@ impl HalfOpen {
     }
 
     /// Notes a new half-open flow as the youngest; `None` when there is no room.
+    #[inline(always)]
     pub(super) fn push(&mut self, pair: &mut Ends, flow: u32) -> Option<u32> {
         if self.is_full() {
             return None;

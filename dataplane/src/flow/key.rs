@@ -87,7 +87,7 @@ impl HashKeys {
         Self(SipKey(random.hash_one(0_u8), random.hash_one(1_u8)))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn forward(&self, key: &ForwardKey) -> FlowHash {
         let frontend = u64::from(key.frontend.to_bits());
         let port = u64::from(key.client_port);
@@ -114,7 +114,7 @@ impl HashKeys {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn reverse(&self, key: &ReverseKey) -> FlowHash {
         let PairKey { snat, addr, port, proto } = key.pair;
         let snat = u64::from(snat.to_bits());

@@ -187,12 +187,18 @@ impl FlowTable {
         }
     }
 
-    /// Makes a flow. Half-open ones give way, oldest first, when a quota is used up.
+    /// Makes a flow, whose forward key has this hash. Half-open ones give way, oldest first, when a
+    /// quota is used up.
     ///
     /// # Errors
     /// [`DropReason::FlowTableFull`] or [`DropReason::PortsExhausted`]; nothing has changed then,
     /// but for half-open flows that gave way.
-    pub fn insert(&mut self, new: &NewFlow, now: Tick) -> Result<FlowRef, DropReason> {
+    pub fn insert(
+        &mut self,
+        new: &NewFlow,
+        hash: FlowHash,
+        now: Tick,
+    ) -> Result<FlowRef, DropReason> {
         let state = match new.proto {
             Proto::Tcp => State::SynSent,
             Proto::Udp => State::UdpUnreplied,
@@ -225,7 +231,7 @@ impl FlowTable {
             mode: Mode::Snat,
             live: true,
         };
-        self.place(flow).ok_or_else(|| {
+        self.place(flow, hash).ok_or_else(|| {
             self.pairs.get_mut(pair).ports.give(&mut self.blocks, snat_port, None);
             DropReason::FlowTableFull
         })
@@ -235,7 +241,7 @@ impl FlowTable {
     pub fn remove(&mut self, place: FlowRef) {
         let flow = self.flows[place.0 as usize];
         debug_assert!(flow.live, "a flow is removed once");
-        let (forward, reverse) = self.hashes(&flow);
+        let (forward, reverse) = (self.forward_hash(&flow), self.reverse_hash(&flow));
         self.forward.remove(forward, place.0);
         if let Some(reverse) = reverse {
             self.reverse.remove(reverse, place.0);
@@ -293,6 +299,7 @@ impl FlowTable {
         self.remove(FlowRef(place));
     }
 
+    #[inline(always)]
     fn open_pair(&mut self, key: PairKey, backend: BackendId) -> Result<PairRef, DropReason> {
         let blocks = &mut self.blocks;
         self.pairs
@@ -334,8 +341,10 @@ impl FlowTable {
     }
 
     /// Puts a flow into its place and both indexes; `None` when an index has no room.
-    fn place(&mut self, flow: Flow) -> Option<FlowRef> {
-        let (forward, reverse) = self.hashes(&flow);
+    #[inline(always)]
+    fn place(&mut self, flow: Flow, FlowHash(forward): FlowHash) -> Option<FlowRef> {
+        debug_assert_eq!(forward, self.forward_hash(&flow), "the hash is that of the flow's key");
+        let reverse = self.reverse_hash(&flow);
         let half_open = flow.state.is_half_open();
         let pair = flow.pair;
         let place = match self.free.pop() {
@@ -365,19 +374,23 @@ impl FlowTable {
         Some(FlowRef(place))
     }
 
-    /// The places of a flow in both indexes; a backend that answers past us never names its flow.
-    fn hashes(&self, flow: &Flow) -> (u64, Option<u64>) {
-        let forward = ForwardKey {
+    fn forward_hash(&self, flow: &Flow) -> u64 {
+        let key = ForwardKey {
             frontend: flow.frontend,
             client: flow.client,
             client_port: flow.client_port,
         };
+        self.keys.forward(&key).0
+    }
+
+    /// A backend that answers past us never names its flow.
+    fn reverse_hash(&self, flow: &Flow) -> Option<u64> {
         let pair = self.pairs.get(flow.pair).key;
-        let reverse = match flow.mode {
-            Mode::Snat => Some(self.keys.reverse(&ReverseKey { pair, snat_port: flow.snat_port })),
-            Mode::Nat => Some(self.keys.nat(&direct::nat_key(flow, &pair))),
-            Mode::DsrL2 => None,
+        let hash = match flow.mode {
+            Mode::Snat => self.keys.reverse(&ReverseKey { pair, snat_port: flow.snat_port }),
+            Mode::Nat => self.keys.nat(&direct::nat_key(flow, &pair)),
+            Mode::DsrL2 => return None,
         };
-        (self.keys.forward(&forward).0, reverse.map(|hash| hash.0))
+        Some(hash.0)
     }
 }

@@ -91,6 +91,11 @@ pub fn classify<'a>(
             announced(tables, port, target)?;
             return Ok(Subject::Solicitation(ip, target));
         }
+        // What it claims is looked at in `claim`.
+        Body::Advertisement(target) if tables.addresses.get(target).is_some() => {
+            return Err(DropReason::NeighbourOther);
+        }
+        Body::Advertisement(_) => return Err(DropReason::NotOurs),
         Body::Arp(arp) => {
             // A sender that claims the address for itself asks for nothing (RFC 5227).
             if !arp.is_request || arp.sender == arp.target {

@@ -1,4 +1,4 @@
-use crate::limits::{NEIGHBOUR_ANSWERS_PER_SECOND, REFUSALS_PER_SECOND};
+use crate::limits::{CLAIMS_PER_SECOND, NEIGHBOUR_ANSWERS_PER_SECOND, REFUSALS_PER_SECOND};
 use crate::time::Tick;
 
 /// One bucket for each kind of thing that we say ourselves, so that garbage of one kind does not
@@ -11,6 +11,8 @@ pub struct Limiters {
     pub errors: Limiter,
     /// ARP and NDP.
     pub neighbours: Limiter,
+    /// What control is told of others that claim our addresses.
+    pub claims: Limiter,
 }
 
 impl Limiters {
@@ -21,6 +23,7 @@ impl Limiters {
             refusals: Limiter::new(REFUSALS_PER_SECOND, now),
             errors: Limiter::new(REFUSALS_PER_SECOND, now),
             neighbours: Limiter::new(NEIGHBOUR_ANSWERS_PER_SECOND, now),
+            claims: Limiter::new(CLAIMS_PER_SECOND, now),
         }
     }
 }

@@ -34,6 +34,8 @@ pub enum Body {
     Ip(Ip),
     /// The IP packet in which somebody on the link asks who has this address.
     Solicitation(Ip, Addr),
+    /// Somebody on the link says that this IPv6 address is his.
+    Advertisement(Addr),
 }
 
 /// An ARP message.

@@ -234,11 +234,12 @@ fn read_v6(
         may_fragment: false,
         upper,
     };
-    match target {
+    match (target, advertised(bytes, &ip)?) {
         // Only what comes from the link counts as a question (RFC 4861 section 7.1.1).
-        Some(target) if ip.ttl == ndp::HOP_LIMIT => {
+        (Some(target), _) if ip.ttl == ndp::HOP_LIMIT => {
             push(packets, eth, Body::Solicitation(ip, target));
         }
+        (_, Some(target)) => push(packets, eth, Body::Advertisement(target)),
         _ => push(packets, eth, Body::Ip(ip)),
     }
     Ok(())
@@ -255,6 +256,16 @@ fn solicited(bytes: &[u8], l4: usize, upper: Upper) -> Result<Option<Addr>, Drop
     if message.code != 0 || message.target[0] == 0xff {
         return Err(DropReason::Malformed);
     }
+    Ok(Some(Addr::v6(message.target)))
+}
+
+/// The address that a neighbour advertisement claims. Only what comes from the link counts (RFC
+/// 4861 section 7.1.2).
+fn advertised(bytes: &[u8], ip: &Ip) -> Result<Option<Addr>, DropReason> {
+    if ip.upper != (Upper::Icmp { kind: icmp::v6::ADVERTISEMENT }) || ip.ttl != ndp::HOP_LIMIT {
+        return Ok(None);
+    }
+    let message = header::<ndp::Neighbour>(bytes, ip.l4())?;
     Ok(Some(Addr::v6(message.target)))
 }
 

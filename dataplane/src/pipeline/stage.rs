@@ -12,7 +12,7 @@ mod nat;
 /// From a backend to the client of its flow.
 mod reply;
 /// From a client to the backend of its flow, or of a new one.
-mod service;
+pub(super) mod service;
 
 pub(super) use error::error;
 

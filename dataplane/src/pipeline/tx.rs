@@ -5,7 +5,7 @@ use super::context::{Ctx, Memory};
 use super::plan::Fate;
 use super::rewrite::neighbour;
 use super::waiting::{Origin, Outcome, Waiting};
-use crate::addr::{Addr, Class};
+use crate::addr::{Addr, Class, Mac};
 use crate::drop_reason::DropReason;
 use crate::fragment::Note;
 use crate::limits::PORTS_MAX;
@@ -51,11 +51,16 @@ impl Ways {
     }
 }
 
-/// Next hops that a worker wants to know of, on their way to control.
+/// What a worker has to tell control: next hops that it wants to know of, and others that claim an
+/// address of ours.
 pub trait AskHop {
     /// Asks the kernel, through control, for the MAC of `addr` on the link of `port`. Never
     /// blocks; a lost question is asked again by the next packet.
     fn ask(&self, port: PortId, addr: Addr);
+
+    /// Says that `mac`, on the link of `port`, claims an address that we announce there. Never
+    /// blocks; a claim that gets lost is made again by whoever made it.
+    fn claimed(&self, _port: PortId, _addr: Addr, _mac: Mac) {}
 }
 
 /// The ways out of one worker.

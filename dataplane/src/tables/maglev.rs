@@ -104,9 +104,22 @@ impl Maglev {
     #[inline]
     #[must_use]
     pub fn select(&self, hash: u32) -> BackendId {
+        self.at(self.slot(hash))
+    }
+
+    /// The slot for a flow hash.
+    #[inline]
+    #[must_use]
+    pub fn slot(&self, hash: u32) -> usize {
         // 32-bit division is the cheaper one; no table has 2^32 slots.
-        let slot = self.slots[(hash % self.slots.len() as u32) as usize];
-        self.backends[usize::from(slot)]
+        (hash % self.slots.len() as u32) as usize
+    }
+
+    /// The backend in a slot, which must be below the table's size.
+    #[inline]
+    #[must_use]
+    pub fn at(&self, slot: usize) -> BackendId {
+        self.backends[usize::from(self.slots[slot])]
     }
 
     /// The backend of every slot, in order, as an index into [`Self::backends`].

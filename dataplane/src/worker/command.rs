@@ -1,5 +1,6 @@
 use crate::addr::{Addr, L4Port, Proto};
 use crate::flow::{Flow, FlowTable, State};
+use crate::pipeline::rehearse::{FlowName, KnownFlow};
 use crate::tables::frontend::Mode;
 use crate::tables::{FrontendId, PortId, Tables};
 use crate::time::Tick;
@@ -15,6 +16,8 @@ pub enum Command {
     },
     /// Show some flows.
     ListFlows(ListFlows),
+    /// Show one flow, if the worker has it.
+    FindFlow(FlowName, Box<dyn FnOnce(Option<KnownFlow>) + Send>),
     /// Say where every chunk is.
     TakeCensus(Box<dyn FnOnce(Census) + Send>),
     /// End the loop.

@@ -55,7 +55,7 @@ impl Many {
                 tables,
                 counters: Arc::clone(&counters),
                 commands: obey,
-                ask: Box::new(Asked(unbounded().0)),
+                ask: Box::new(Asked(unbounded().0, unbounded().0)),
                 flows: FlowTableConfig { flows: options.flows, pairs: 64 },
                 idle,
                 delay_ns: 0,

@@ -77,7 +77,7 @@ pub fn piece(packet: &[u8], part: &[u8], offset: u16, more: bool, ident: u32) ->
         let len = (headers - L3 + part.len()) as u16;
         out[L3 + 2..L3 + 4].copy_from_slice(&len.to_be_bytes());
         out[L3 + 4..L3 + 6].copy_from_slice(&(ident as u16).to_be_bytes());
-        let field = offset / 8 | if more { 0x2000 } else { 0 };
+        let field = (offset / 8) | if more { 0x2000 } else { 0 };
         out[L3 + 6..L3 + 8].copy_from_slice(&field.to_be_bytes());
         fix_ipv4(&mut out);
     } else {

@@ -56,11 +56,15 @@ impl Default for Options {
     }
 }
 
-pub struct Asked(pub Sender<(PortId, Addr)>);
+pub struct Asked(pub Sender<(PortId, Addr)>, pub Sender<(PortId, Addr, Mac)>);
 
 impl AskHop for Asked {
     fn ask(&self, port: PortId, addr: Addr) {
         self.0.send((port, addr)).unwrap();
+    }
+
+    fn claimed(&self, port: PortId, addr: Addr, mac: Mac) {
+        self.1.send((port, addr, mac)).unwrap();
     }
 }
 
@@ -70,6 +74,7 @@ pub struct World {
     pub counters: Arc<Counters>,
     pub commands: Sender<Command>,
     pub asked: crossbeam::channel::Receiver<(PortId, Addr)>,
+    pub claimed: crossbeam::channel::Receiver<(PortId, Addr, Mac)>,
 }
 
 impl World {
@@ -90,7 +95,7 @@ impl World {
         };
         let (publisher, mut readers) = publish::channel(tables(&options), 1);
         let (commands, obey) = unbounded();
-        let (ask, asked) = unbounded();
+        let ((ask, asked), (claim, claimed)) = (unbounded(), unbounded());
         let counters = Arc::new(Counters::new(64, 1));
         let (idle, waker) = Idle::new(PollMode::Busy, &[]).unwrap();
         let mut peers = Peers::introduce(&umem, &[Bell::new(waker)], 64);
@@ -102,12 +107,12 @@ impl World {
             tables: readers.remove(0),
             counters: Arc::clone(&counters),
             commands: obey,
-            ask: Box::new(Asked(ask)),
+            ask: Box::new(Asked(ask, claim)),
             flows: FlowTableConfig { flows: options.flows, pairs: 64 },
             idle,
             delay_ns: 0,
         });
-        Self { worker, publisher, counters, commands, asked }
+        Self { worker, publisher, counters, commands, asked, claimed }
     }
 
     /// A packet arrives on a port; what leaves because of it, by port.

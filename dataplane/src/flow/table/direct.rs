@@ -37,10 +37,10 @@ impl FlowTable {
         self.reverse.find(hash.0, is_it).map(FlowRef)
     }
 
-    /// Makes a flow that keeps the client's address. Such a flow is a convenience: it holds the
+    /// Makes a flow that keeps the client's address; its forward key has this hash. Such a flow is a convenience: it holds the
     /// connection at its backend when the others change, and the packet goes on without it.
     /// `None` when there is no room.
-    pub fn insert_direct(&mut self, new: &NewDirect, now: Tick) -> Option<FlowRef> {
+    pub fn insert_direct(&mut self, new: &NewDirect, hash: FlowHash, now: Tick) -> Option<FlowRef> {
         let proto = new.end.proto;
         let state = match (proto, new.mode, new.opens) {
             (Proto::Udp, ..) => State::UdpUnreplied,
@@ -53,7 +53,7 @@ impl FlowTable {
         let NatEnd { addr, port, proto } = new.end;
         let key = PairKey { snat: PairKey::NO_SOURCE, addr, port, proto };
         let pair = self.open_pair(key, new.backend).ok()?;
-        let place = self.place(Flow {
+        let flow = Flow {
             client: new.key.client,
             client_port: new.key.client_port,
             snat_port: 0,
@@ -68,7 +68,8 @@ impl FlowTable {
             proto,
             mode: new.mode,
             live: true,
-        })?;
+        };
+        let place = self.place(flow, hash)?;
         self.pairs.get_mut(pair).portless += 1;
         Some(place)
     }

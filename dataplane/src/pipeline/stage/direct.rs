@@ -5,7 +5,7 @@
 use super::super::context::Ctx;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
-use super::service::{self, count_flow, count_in, refuse_without_backend, select};
+use super::service::{self, Name, count_flow, count_in, refuse_without_backend, select};
 use super::{hop, obstacle, send_in_service};
 use crate::addr::{Addr, L4Port, Proto};
 use crate::drop_reason::DropReason;
@@ -39,27 +39,29 @@ pub(super) fn first_packet<'a>(
     ctx: &mut Ctx<'_>,
     (ip, transport): (&'a Ip, &Transport),
     service: &Frontend,
-    key: ForwardKey,
-) -> Result<Plan<'a>, DropReason> {
+    name: Name,
+    plan: &mut Plan<'a>,
+) -> Result<(), DropReason> {
     let Some((id, backend)) = select(ctx, ip, transport, service) else {
-        return refuse_without_backend(ctx, ip, transport, key.frontend);
+        *plan = refuse_without_backend(ctx, ip, transport, name.0.frontend)?;
+        return Ok(());
     };
     let dst = destination(service.mode, backend, (ip, transport));
     let end = NatEnd { addr: backend.addr, port: dst.1, proto: transport.proto };
     let hairpin = is_hairpin(service, backend, ip.src);
-    if hairpin || service.mode == Mode::Nat && is_taken(ctx, end, &key) {
-        return service::from_our_address(ctx, ip, transport, service, key);
+    if hairpin || service.mode == Mode::Nat && is_taken(ctx, end, &name.0) {
+        return service::from_our_address(ctx, (ip, transport), service, name, plan);
     }
     let (next, mtu) = hop::next(ctx, backend.hop)?;
     if let Some(refusal) = obstacle(ctx, ip, mtu) {
-        return Ok(refusal);
+        *plan = refusal;
+        return Ok(());
     }
-    remember(ctx, transport, service, key, (id, end));
-    count_in(ctx, key.frontend, ip);
+    remember(ctx, transport, service, name, (id, end));
+    count_in(ctx, name.0.frontend, ip);
     let translate = Translate { src: (ip.src, transport.src), dst, next };
-    let mut plan = Plan::default();
-    send_in_service(&mut plan, (ip, transport), translate, mtu, service);
-    Ok(plan)
+    send_in_service(plan, (ip, transport), translate, mtu, service);
+    Ok(())
 }
 
 /// Whether the backend would answer this client past us, and the client would not understand.
@@ -87,7 +89,7 @@ fn remember(
     ctx: &mut Ctx<'_>,
     transport: &Transport,
     service: &Frontend,
-    key: ForwardKey,
+    (key, hash): Name,
     (backend, end): (BackendId, NatEnd),
 ) {
     if transport.flags.any(Flags::RST) {
@@ -95,7 +97,7 @@ fn remember(
     }
     let opens = transport.proto == Proto::Udp || transport.flags.opens();
     let new = NewDirect { key, mode: service.mode, backend, end, opens };
-    if ctx.flows.insert_direct(&new, ctx.now).is_some() {
+    if ctx.flows.insert_direct(&new, hash, ctx.now).is_some() {
         count_flow(ctx, key.frontend);
     }
 }

@@ -4,10 +4,12 @@ use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
 use super::direct::fits;
 use super::{end_flow, hop, obstacle, refuse_transport, send_in_service};
+use crate::addr::Proto;
 use crate::drop_reason::DropReason;
 use crate::flow::state::Direction;
-use crate::flow::{FlowHash, FlowRef};
-use crate::tables::{BackendState, SnatId};
+use crate::flow::{FlowHash, FlowRef, State};
+use crate::tables::{BackendId, BackendState, SnatId};
+use crate::wire::tcp::Flags;
 
 /// A backend's packet to one of our source addresses: back to the client of its flow.
 #[inline]
@@ -26,8 +28,8 @@ pub(super) fn to_client<'a>(
     on_flow(ctx, (ip, transport), place, plan)
 }
 
-/// The plan for a backend's packet of a known flow.
-#[inline]
+/// The plan for a backend's packet of a known flow. Part of each caller, since it is all that they do.
+#[inline(always)]
 pub(super) fn on_flow<'a>(
     ctx: &mut Ctx<'_>,
     (ip, transport): (&'a Ip, &Transport),
@@ -58,6 +60,9 @@ pub(super) fn on_flow<'a>(
         *plan = refusal;
         return Ok(());
     }
+    if transport.flags.any(Flags::RST) && transport.proto == Proto::Tcp {
+        note_reset(ctx, place, backend_id);
+    }
     ctx.flows.observe(place, Direction::Reverse, transport.flags, ctx.now);
     if let Some(counters) = ctx.counters.frontend(frontend_id) {
         counters.packets_out.add(1);
@@ -65,4 +70,16 @@ pub(super) fn on_flow<'a>(
     }
     send_in_service(plan, (ip, transport), translate, mtu, frontend);
     Ok(())
+}
+
+/// A backend ends a connection by RST, or does not let it begin.
+#[cold]
+fn note_reset(ctx: &Ctx<'_>, place: FlowRef, backend: BackendId) {
+    let Some(counters) = ctx.counters.backend(backend) else { return };
+    match ctx.flows.flow(place).state() {
+        // Over already: what comes late says nothing.
+        State::Closed => {}
+        state if state.is_half_open() => counters.refused.add(1),
+        _ => counters.resets.add(1),
+    }
 }

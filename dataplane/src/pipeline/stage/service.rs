@@ -3,14 +3,14 @@ use super::super::fetch::forward_key;
 use super::super::packet::{Ip, Transport};
 use super::super::plan::{Plan, Translate};
 use super::{direct, end_flow, hop, obstacle, refuse_transport, send_in_service};
-use crate::addr::Proto;
+use crate::addr::{Addr, L4Port, Proto};
 use crate::drop_reason::DropReason;
 use crate::flow::ports::Range;
 use crate::flow::state::Direction;
 use crate::flow::{FlowHash, FlowRef, ForwardKey, NewFlow};
 use crate::tables::flow_hash::flow_hash;
 use crate::tables::frontend::Mode;
-use crate::tables::{Backend, BackendId, BackendState, Frontend, FrontendId};
+use crate::tables::{Backend, BackendId, BackendState, Frontend, FrontendId, Maglev, Tables};
 
 /// A client's packet to a service: on its flow, or on a new one.
 #[inline]
@@ -32,39 +32,44 @@ pub(super) fn to_backend<'a>(
     {
         return Ok(());
     }
-    *plan = first_packet(ctx, ip, transport, service.1, key)?;
-    Ok(())
+    first_packet(ctx, (ip, transport), service.1, (key, hash), plan)
 }
+
+/// How a client's packet names its flow, and what that name comes to.
+pub(super) type Name = (ForwardKey, FlowHash);
 
 /// The plan for a packet without a flow.
 fn first_packet<'a>(
     ctx: &mut Ctx<'_>,
-    ip: &'a Ip,
-    transport: &Transport,
+    (ip, transport): (&'a Ip, &Transport),
     service: &Frontend,
-    key: ForwardKey,
-) -> Result<Plan<'a>, DropReason> {
+    name: Name,
+    plan: &mut Plan<'a>,
+) -> Result<(), DropReason> {
     if service.gone {
-        return refuse_removed(ctx, ip, transport);
+        *plan = refuse_removed(ctx, ip, transport)?;
+        return Ok(());
     }
     if service.mode != Mode::Snat {
-        return direct::first_packet(ctx, (ip, transport), service, key);
+        return direct::first_packet(ctx, (ip, transport), service, name, plan);
     }
-    from_our_address(ctx, ip, transport, service, key)
+    from_our_address(ctx, (ip, transport), service, name, plan)
 }
 
 /// The plan for a packet without a flow that goes on with a source address of ours.
+#[inline(always)]
 pub(super) fn from_our_address<'a>(
     ctx: &mut Ctx<'_>,
-    ip: &'a Ip,
-    transport: &Transport,
+    (ip, transport): (&'a Ip, &Transport),
     service: &Frontend,
-    key: ForwardKey,
-) -> Result<Plan<'a>, DropReason> {
+    name: Name,
+    plan: &mut Plan<'a>,
+) -> Result<(), DropReason> {
     if transport.proto == Proto::Tcp && !transport.flags.opens() {
-        return refuse_transport(ip, transport, DropReason::NoFlow);
+        *plan = refuse_transport(ip, transport, DropReason::NoFlow)?;
+        return Ok(());
     }
-    new_flow(ctx, ip, transport, service, key)
+    new_flow(ctx, (ip, transport), service, name, plan)
 }
 
 /// A removed service has no new flows. While its VIP still has others it is like any unknown
@@ -154,28 +159,32 @@ fn leave_flow<'a>(
     Ok(true)
 }
 
+/// Part of its callers, like what it calls: how fast connections come is measured in instructions
+/// (`bench guard`), and modes besides `snat` made it a function of two.
+#[inline(always)]
 fn new_flow<'a>(
     ctx: &mut Ctx<'_>,
-    ip: &'a Ip,
-    transport: &Transport,
+    (ip, transport): (&'a Ip, &Transport),
     service: &Frontend,
-    key: ForwardKey,
-) -> Result<Plan<'a>, DropReason> {
+    name: Name,
+    plan: &mut Plan<'a>,
+) -> Result<(), DropReason> {
     let Some((id, backend)) = select(ctx, ip, transport, service) else {
-        return refuse_without_backend(ctx, ip, transport, key.frontend);
+        *plan = refuse_without_backend(ctx, ip, transport, name.0.frontend)?;
+        return Ok(());
     };
     let (next, mtu) = hop::next(ctx, backend.hop)?;
     if let Some(refusal) = obstacle(ctx, ip, mtu) {
-        return Ok(refusal);
+        *plan = refusal;
+        return Ok(());
     }
-    let (place, src_addr) = insert(ctx, service, transport, key, (id, backend))?;
+    let (place, src_addr) = insert(ctx, service, transport, name, (id, backend))?;
     let src = (src_addr, ctx.flows.flow(place).snat_port);
-    count_flow(ctx, key.frontend);
-    count_in(ctx, key.frontend, ip);
-    let mut plan = Plan::default();
+    count_flow(ctx, name.0.frontend);
+    count_in(ctx, name.0.frontend, ip);
     let translate = Translate { src, dst: (backend.addr, backend.port), next };
-    send_in_service(&mut plan, (ip, transport), translate, mtu, service);
-    Ok(plan)
+    send_in_service(plan, (ip, transport), translate, mtu, service);
+    Ok(())
 }
 
 /// The answer of a service that has nobody to serve.
@@ -192,18 +201,30 @@ pub(super) fn refuse_without_backend<'a>(
 }
 
 /// The backend that a flow of this client gets.
+#[inline(always)]
 pub(super) fn select<'t>(
     ctx: &Ctx<'t>,
     ip: &Ip,
     transport: &Transport,
     service: &Frontend,
 ) -> Option<(BackendId, &'t Backend)> {
-    let maglev = service.maglev.as_ref()?;
-    let seeds = &ctx.tables.seeds;
-    let client_port = if service.policy.by_client { 0 } else { transport.src };
-    let hash = flow_hash(seeds, ip.src, client_port, service.key.port, transport.proto);
-    let id = maglev.select(hash);
+    let (maglev, slot) = slot(ctx.tables, (ip.src, transport.src), service)?;
+    let id = maglev.at(slot);
     Some((id, ctx.tables.backends.get(id)?))
+}
+
+/// The Maglev slot of a client's new flow; `None` without backends.
+#[inline]
+pub(in crate::pipeline) fn slot<'f>(
+    tables: &Tables,
+    (client, port): (Addr, L4Port),
+    service: &'f Frontend,
+) -> Option<(&'f Maglev, usize)> {
+    let maglev = service.maglev.as_deref()?;
+    let key = &service.key;
+    let port = if service.policy.by_client { 0 } else { port };
+    let hash = flow_hash(&tables.seeds, client, port, key.port, key.proto);
+    Some((maglev, maglev.slot(hash)))
 }
 
 /// Makes the flow with the first source address that has a port left; which one is tried first
@@ -212,9 +233,9 @@ fn insert(
     ctx: &mut Ctx<'_>,
     service: &Frontend,
     transport: &Transport,
-    key: ForwardKey,
+    (key, hash): Name,
     (backend_id, backend): (BackendId, &Backend),
-) -> Result<(FlowRef, crate::addr::Addr), DropReason> {
+) -> Result<(FlowRef, Addr), DropReason> {
     let sources = match &*service.snat {
         [] => backend.default_snat.as_slice(),
         named => named,
@@ -239,7 +260,7 @@ fn insert(
             backend_port: backend.port,
             proto: transport.proto,
         };
-        match ctx.flows.insert(&new, ctx.now) {
+        match ctx.flows.insert(&new, hash, ctx.now) {
             Ok(place) => return Ok((place, snat.addr)),
             Err(reason) => failure = reason,
         }

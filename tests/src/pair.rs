@@ -1,0 +1,73 @@
+//! Two gateways beside each other, between one network of clients and one of servers:
+//!
+//! ```text
+//! client ens5 ──┐                     ┌── ens5 webpod1
+//!              lan ── ens5 gw1 ens6 ── back
+//!              lan ── ens5 gw2 ens6 ── back
+//!                                     └── ens5 webpod2
+//! ```
+
+use anyhow::Result;
+
+use crate::host::Host;
+use crate::lab::{Lab, LinkOptions};
+use crate::seed::{ECHO, HTTP};
+use crate::server::Server;
+
+/// The gateways' ports in the order of the configuration: to the clients, to the servers.
+pub const PORTS: [&str; 2] = ["ens5", "ens6"];
+/// Servers in both families.
+pub const SERVERS: [&str; 2] = ["172.16.0.11", "172.16.0.12"];
+/// The same in IPv6.
+pub const SERVERS_V6: [&str; 2] = ["fd00:172:16::11", "fd00:172:16::12"];
+
+/// Hosts, links and running servers.
+#[derive(Debug)]
+pub struct PairLab {
+    /// The servers' processes.
+    pub processes: Vec<Server>,
+    /// Where requests come from.
+    pub client: Host,
+    /// Where the appliances run.
+    pub gateways: [Host; 2],
+    /// `webpod1` and `webpod2`.
+    pub servers: [Host; 2],
+    _switches: [Host; 2],
+}
+
+impl PairLab {
+    /// Lays it out, with servers that listen.
+    ///
+    /// # Errors
+    /// Without root, or when the servers are not built.
+    pub fn build(lab: &Lab) -> Result<Self> {
+        let options = LinkOptions::default();
+        let client = lab.host("client")?;
+        let gateways = [lab.host("gw1")?, lab.host("gw2")?];
+        let servers = [lab.host("webpod1")?, lab.host("webpod2")?];
+        let [lan, back] = [lab.host("lan")?, lab.host("back")?];
+        lab.link(&client, "ens5", &lan, "client", options)?;
+        client.address("ens5", "10.10.200.6/24")?;
+        client.address("ens5", "fd00:10:10:200::6/64")?;
+        for (at, gateway) in gateways.iter().enumerate() {
+            let (port, last) = (format!("gw{}", at + 1), at + 4);
+            gateway.forward()?;
+            lab.link(gateway, PORTS[0], &lan, &port, options)?;
+            lab.link(gateway, PORTS[1], &back, &port, options)?;
+            gateway.address(PORTS[0], &format!("10.10.200.{last}/24"))?;
+            gateway.address(PORTS[0], &format!("fd00:10:10:200::{last}/64"))?;
+            gateway.address(PORTS[1], &format!("172.16.0.{last}/24"))?;
+            gateway.address(PORTS[1], &format!("fd00:172:16::{last}/64"))?;
+        }
+        for (at, server) in servers.iter().enumerate() {
+            lab.link(server, "ens5", &back, &format!("pod{}", at + 1), options)?;
+            server.address("ens5", &format!("{}/24", SERVERS[at]))?;
+            server.address("ens5", &format!("{}/64", SERVERS_V6[at]))?;
+        }
+        lan.bridge("br0", &["client", "gw1", "gw2"])?;
+        back.bridge("br0", &["gw1", "gw2", "pod1", "pod2"])?;
+        let processes =
+            servers.iter().map(|s| Server::start(s, &[HTTP], &[ECHO])).collect::<Result<_>>()?;
+        Ok(Self { processes, client, gateways, servers, _switches: [lan, back] })
+    }
+}
