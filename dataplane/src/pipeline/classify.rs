@@ -76,7 +76,7 @@ pub(super) fn elsewhere(share: &Share, subject: &Subject<'_>) -> Option<Class> {
 ///
 /// # Errors
 /// The reason why it is nobody's, or nobody's yet.
-#[inline]
+#[inline(always)]
 pub fn classify<'a>(
     tables: &'a Tables,
     port: PortId,
@@ -130,7 +130,7 @@ pub(super) fn of_ports<'a>(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn transport_subject<'a>(
     tables: &'a Tables,
     owned: &Owned,
