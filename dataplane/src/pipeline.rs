@@ -45,8 +45,8 @@ use arrayvec::ArrayVec;
 use crate::drop_reason::DropReason;
 use crate::flow::FlowHash;
 use crate::limits::BURST;
-use crate::xsk::Socket;
 use crate::xsk::socket::Burst;
+use crate::xsk::{Frame, Socket};
 use classify::Subject;
 use packet::Packet;
 use plan::Plan;
@@ -77,20 +77,11 @@ pub fn run_burst<S: Socket>(
     let hashes = fetch::burst(ctx.flows, &subjects);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
     for (mut frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
-        match subject {
-            Ok(Subject::Elsewhere(owner)) => {
-                tx::hand_over(ctx, memory, frame, *owner);
-                continue;
-            }
-            Ok(Subject::Fragment(ip)) => {
-                fragments::meet(ctx, memory, tx, (frame, packet), ip);
-                continue;
-            }
-            Ok(Subject::Error(ip)) => {
-                errors::pass_on(ctx, memory, tx, (frame, packet), ip);
-                continue;
-            }
-            _ => {}
+        if let Ok(subject) = subject
+            && subject.goes_another_way()
+        {
+            another_way(ctx, memory, tx, (frame, packet), subject);
+            continue;
         }
         let mut plan = Plan::default();
         let fate = match subject {
@@ -108,5 +99,22 @@ pub fn run_burst<S: Socket>(
                 memory.pool.give(frame);
             }
         }
+    }
+}
+
+/// Packets that say themselves neither whose they are nor what becomes of them here.
+#[inline(never)]
+fn another_way<S: Socket>(
+    ctx: &mut Ctx<'_>,
+    memory: &mut Memory<'_>,
+    tx: &mut Tx<'_, S>,
+    (frame, packet): (Frame, &Packet),
+    subject: &Subject<'_>,
+) {
+    match subject {
+        Subject::Elsewhere(owner) => tx::hand_over(ctx, memory, frame, *owner),
+        Subject::Fragment(ip) => fragments::meet(ctx, memory, tx, (frame, packet), ip),
+        Subject::Error(ip) => errors::pass_on(ctx, memory, tx, (frame, packet), ip),
+        _ => unreachable!("it goes through the steps"),
     }
 }

@@ -131,7 +131,7 @@ impl Index {
     }
 
     /// The entry with this hash for which `is_it` holds.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let place = self.place(hash);
         place.buckets.iter().find_map(|bucket| {

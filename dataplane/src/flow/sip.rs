@@ -34,7 +34,7 @@ impl State {
 }
 
 /// Hashes `words` (little-endian bytes) and then the low `LAST` bytes of `last`.
-#[inline]
+#[inline(always)]
 pub(super) const fn hash<const WORDS: usize, const LAST: usize>(
     key: SipKey,
     words: [u64; WORDS],

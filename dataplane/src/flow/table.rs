@@ -103,7 +103,7 @@ impl FlowTable {
     }
 
     /// As [`Self::prefetch_forward`], for a packet from a backend.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn prefetch_reverse(&self, key: &ReverseKey) -> FlowHash {
         let hash = self.keys.reverse(key);
@@ -124,7 +124,7 @@ impl FlowTable {
     }
 
     /// The flow of a packet from a client.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn find_forward(&self, key: &ForwardKey, hash: FlowHash) -> Option<FlowRef> {
         let is_it = |place: u32| {
@@ -137,7 +137,7 @@ impl FlowTable {
     }
 
     /// The flow of a packet from a backend.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn find_reverse(&self, key: &ReverseKey, hash: FlowHash) -> Option<FlowRef> {
         let is_it = |place: u32| {

@@ -40,14 +40,27 @@ pub enum Subject<'a> {
     Elsewhere(Class),
 }
 
+impl Subject<'_> {
+    /// Whether the packet does not go through the steps as it is: it is another worker's, or belongs to
+    /// a flow that its own headers do not name.
+    #[inline]
+    #[must_use]
+    pub const fn goes_another_way(&self) -> bool {
+        matches!(self, Self::Error(_) | Self::Fragment(_) | Self::Elsewhere(_))
+    }
+}
+
 /// Says whose each packet of a burst is.
 #[inline]
 pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
-    let subjects = packets.iter().map(|packet| classify(ctx.tables, ctx.port, packet));
-    if ctx.share.classes.is_one() {
-        return subjects.collect();
+    let classify = |packet| classify(ctx.tables, ctx.port, packet);
+    let mut subjects: Subjects<'a> = packets.iter().map(classify).collect();
+    if !ctx.share.classes.is_one() {
+        for subject in &mut subjects {
+            *subject = subject.and_then(|subject| owned_by(&ctx.share, subject));
+        }
     }
-    subjects.map(|subject| owned_by(&ctx.share, subject?)).collect()
+    subjects
 }
 
 /// Says whether a subject is another worker's: by the port that is the client's, or stands for it
@@ -76,7 +89,7 @@ pub(super) fn elsewhere(share: &Share, subject: &Subject<'_>) -> Option<Class> {
 ///
 /// # Errors
 /// The reason why it is nobody's, or nobody's yet.
-#[inline]
+#[inline(always)]
 pub fn classify<'a>(
     tables: &'a Tables,
     port: PortId,
@@ -130,7 +143,7 @@ pub(super) fn of_ports<'a>(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn transport_subject<'a>(
     tables: &'a Tables,
     owned: &Owned,

@@ -29,7 +29,7 @@ pub fn burst(flows: &FlowTable, subjects: &Subjects<'_>) -> Hashes {
 }
 
 /// The hash of a packet's flow, whose bucket is asked for.
-#[inline]
+#[inline(always)]
 pub(super) fn bucket(flows: &FlowTable, subject: &Subject<'_>) -> FlowHash {
     match *subject {
         Subject::Service(ip, transport, id, _) => {

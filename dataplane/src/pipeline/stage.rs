@@ -30,7 +30,7 @@ use crate::wire::tcp::Flags;
 ///
 /// # Errors
 /// The reason why it ends here without an answer.
-#[inline]
+#[inline(never)]
 pub fn stage<'a>(
     ctx: &mut Ctx<'_>,
     packet: &Packet,

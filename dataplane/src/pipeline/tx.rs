@@ -79,7 +79,7 @@ pub struct Tx<'a, S> {
 
 impl<S: Socket> Tx<'_, S> {
     /// Sends a frame where its fate says, and the extra ones that came of it.
-    #[inline]
+    #[inline(always)]
     pub fn settle(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, fate: Fate<'_>) {
         let counters = ctx.counters;
         match fate {
