@@ -1,6 +1,7 @@
 //! The admin API: HTTP and JSON on a unix socket, and metrics for Prometheus on a TCP address.
 //! Handlers hold nothing: each asks the loop and waits for its answer.
 
+use std::convert::Infallible;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
@@ -8,14 +9,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Query as Parameters, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use futures_util::stream::poll_fn;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::capture::{Refused, Request};
 use crate::desired::Gateway;
 use crate::run::queries::Query;
 
@@ -23,6 +27,8 @@ use crate::run::queries::Query;
 const SOCKET_MODE: u32 = 0o660;
 /// Connections in one answer: beyond that it would weigh more than the gateway itself.
 const FLOWS_MAX: usize = 100_000;
+/// As IANA knows it.
+const CAPTURE_TYPE: &str = "application/vnd.tcpdump.pcap";
 /// What a Prometheus server expects of OpenMetrics.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -83,6 +89,7 @@ fn admin(ask: Asker) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/services", get(services))
         .route("/v1/flows", get(flows))
+        .route("/v1/capture", get(capture).delete(end_capture))
         .route("/metrics", get(metrics))
         .with_state(ask)
 }
@@ -111,6 +118,32 @@ async fn flows(State(ask): State<Asker>, Parameters(filter): Parameters<FlowFilt
     let FlowFilter { limit, service } = filter;
     let limit = limit.min(FLOWS_MAX);
     json(ask, |reply| Query::Flows { limit, service, reply }).await
+}
+
+async fn capture(State(ask): State<Asker>, Parameters(request): Parameters<Request>) -> Response {
+    let answer = question(ask, |reply| Query::Capture { request, reply }).await;
+    match answer {
+        None => unavailable(),
+        Some(Err(Refused::Wrong(what))) => (StatusCode::BAD_REQUEST, what).into_response(),
+        Some(Err(Refused::Busy)) => {
+            let what = "somebody else captures already; DELETE /v1/capture ends that";
+            (StatusCode::CONFLICT, what).into_response()
+        }
+        Some(Err(Refused::Failed(what))) => (StatusCode::SERVICE_UNAVAILABLE, what).into_response(),
+        Some(Ok(mut file)) => {
+            let chunks =
+                poll_fn(move |cx| file.poll_recv(cx).map(|chunk| chunk.map(Ok::<_, Infallible>)));
+            ([(header::CONTENT_TYPE, CAPTURE_TYPE)], Body::from_stream(chunks)).into_response()
+        }
+    }
+}
+
+async fn end_capture(State(ask): State<Asker>) -> Response {
+    match question(ask, Query::EndCapture).await {
+        Some(true) => StatusCode::NO_CONTENT.into_response(),
+        Some(false) => (StatusCode::NOT_FOUND, "nobody captures").into_response(),
+        None => unavailable(),
+    }
 }
 
 async fn metrics(State(ask): State<Asker>) -> Response {

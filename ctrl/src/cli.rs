@@ -75,6 +75,18 @@ Ask a running gateway for connections: who talks to which backend through which 
   portreeve flows --service web
   portreeve flows --json --limit 1000 | jq '.[] | select(.idle_ms > 60000)'";
 
+const CAPTURE_LONG: &str = "\
+Write what the workers of a running gateway receive, send and drop to a file that tshark and
+Wireshark read (pcapng). A packet that was dropped says why in its comment, one that another worker
+owns says so. What the steering program leaves to the kernel is not seen: tcpdump sees that.
+
+  portreeve capture --write drops.pcapng drop and not arp
+  portreeve capture host 10.0.0.9 and port 80 | tshark -r - -T fields -e frame.comment
+  portreeve capture --seconds 10 --snaplen 9018 --write web.pcapng service web
+
+While nobody captures, it costs nothing. What comes faster than it can be written is counted and left
+out; workers never wait. One capture runs at a time.";
+
 const DETACH_LONG: &str = "\
 Take the steering program of a stopped gateway off its interfaces and remove its pins. From then on
 the kernel sees all packets again, those for the gateway's addresses too. Refused while a gateway
@@ -111,6 +123,9 @@ pub enum Command {
     /// Ask a running gateway for connections
     #[command(long_about = FLOWS_LONG)]
     Flows(FlowsArgs),
+    /// Write packets of a running gateway to a file
+    #[command(long_about = CAPTURE_LONG, after_help = crate::capture::words::HELP)]
+    Capture(CaptureArgs),
     /// Take the steering program of a stopped gateway off its interfaces
     #[command(long_about = DETACH_LONG)]
     Detach(DetachArgs),
@@ -180,6 +195,29 @@ pub struct FlowsArgs {
     pub service: Option<String>,
 }
 
+/// Arguments of `capture`.
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// Which packets; none: all
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// The file to write; without it, standard output if that is no terminal
+    #[arg(long, short, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// End after so many packets
+    #[arg(long, short, value_name = "N")]
+    pub count: Option<u64>,
+    /// End after so many seconds
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<u64>,
+    /// Bytes of each packet
+    #[arg(long, short, value_name = "N", default_value_t = crate::capture::SNAPLEN)]
+    pub snaplen: u16,
+    /// Socket of the admin API
+    #[arg(long, value_name = "PATH", default_value = "/run/portreeve/api.sock")]
+    pub socket: PathBuf,
+}
+
 /// Arguments of `detach`.
 #[derive(Debug, Args)]
 pub struct DetachArgs {
@@ -208,6 +246,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(args) => commands::status::run(&args),
         Command::Services(args) => commands::services::run(&args),
         Command::Flows(args) => commands::flows::run(&args),
+        Command::Capture(args) => commands::capture::run(&args),
         Command::Detach(args) => commands::detach::run(&args),
     }
 }

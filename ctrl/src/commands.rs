@@ -12,6 +12,8 @@ pub mod status;
 pub mod services;
 /// `portreeve flows`
 pub mod flows;
+/// `portreeve capture`
+pub mod capture;
 /// `portreeve detach`
 pub mod detach;
 /// Asks the admin API.

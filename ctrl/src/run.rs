@@ -16,8 +16,12 @@ pub mod hops;
 pub mod reload;
 /// Questions of the admin API.
 pub mod queries;
+/// The capture that somebody asked for.
+pub mod capture;
 
 use std::path::{Path, PathBuf};
+use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -148,6 +152,8 @@ pub struct Gateway {
     host_troubles: String,
     /// Shares of backends in the tables that somebody asked for.
     shares: queries::Shares,
+    /// Ends the capture that runs, while there is one.
+    capture: Weak<AtomicBool>,
     engine: Engine,
     steer: Steer,
     netlink: Netlink,
@@ -191,6 +197,7 @@ impl Gateway {
             steered: None,
             host_troubles: String::new(),
             shares: queries::Shares::default(),
+            capture: Weak::new(),
             engine,
             steer,
             netlink,

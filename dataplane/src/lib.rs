@@ -22,6 +22,8 @@ pub mod flow;
 pub mod pipeline;
 /// AF_XDP: memory, frames, rings. The only place with `unsafe`, next to `mem`.
 pub mod xsk;
+/// Packets copied for people to look at.
+pub mod capture;
 /// Pin, loop, refresh the tables, hand bursts to the pipeline.
 pub mod worker;
 

@@ -23,11 +23,14 @@ pub mod context;
 pub mod limiter;
 /// Frames that wait for their next hop's MAC.
 pub mod waiting;
+/// Who looks on.
+pub mod tap;
 
 pub use context::{Ctx, Memory};
 
 use arrayvec::ArrayVec;
 
+use crate::capture::Note;
 use crate::drop_reason::DropReason;
 use crate::flow::FlowHash;
 use crate::limits::BURST;
@@ -36,6 +39,7 @@ use crate::xsk::socket::Burst;
 use classify::Subject;
 use packet::Packet;
 use plan::Plan;
+use tap::Tap;
 use tx::Tx;
 
 /// The packets of a burst.
@@ -52,19 +56,20 @@ pub type Hashes = ArrayVec<FlowHash, BURST>;
 /// is. A plan is written in place (docs/decisions/0007).
 /// Every frame leaves through `tx` or goes home; what is made besides (fragments, a second RST) lies
 /// in `memory.extra` until `tx` sends it.
-pub fn run_burst<S: Socket>(
+pub fn run_burst<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
     burst: &mut Burst,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
 ) {
     let packets = parse::burst(ctx, memory, burst);
     let subjects = classify::burst(ctx, &packets);
     let hashes = fetch::burst(ctx.flows, &subjects);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
     for (mut frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
+        tx.tap.received((ctx.port, ctx.share.handed), memory.umem, &mut frame, packet);
         if let Ok(Subject::Elsewhere(owner)) = subject {
-            tx::hand_over(ctx, memory, frame, *owner);
+            tx.hand_over(ctx, memory, frame, *owner);
             continue;
         }
         let mut plan = Plan::default();
@@ -77,6 +82,7 @@ pub fn run_burst<S: Socket>(
             Ok(fate) => tx.settle(ctx, memory, frame, fate),
             Err(reason) => {
                 ctx.counters.dropped(reason);
+                tx.tap.became(Note::Dropped(reason));
                 memory.pool.give(frame);
             }
         }

@@ -9,18 +9,22 @@ pub mod idle;
 pub mod nap;
 /// The other workers.
 pub mod peers;
+/// While somebody looks on.
+mod watched;
 
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use crossbeam::channel::Receiver;
 
+use crate::capture::Recorder;
 use crate::counters::Counters;
 use crate::drop_reason::DropReason;
 use crate::flow::{FlowTable, FlowTableConfig};
 use crate::limits::SWEEP_STEP;
 use crate::pipeline::context::{EXTRA_MAX, Share};
 use crate::pipeline::limiter::Limiters;
+use crate::pipeline::tap::{Off, Tap};
 use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
 use crate::pipeline::{Ctx, Memory, run_burst};
@@ -84,6 +88,8 @@ pub struct Worker<S> {
     extra: ArrayVec<(Frame, Hop), EXTRA_MAX>,
     /// Away only while it is run.
     burst: Option<Box<Burst>>,
+    /// Copies packets while somebody wants to see them; away only while it does.
+    capture: Option<Box<Recorder>>,
     ident: u16,
     clock: Clock,
     seen_epoch: u64,
@@ -136,6 +142,7 @@ impl<S: Socket> Worker<S> {
             limiters: Limiters::new(now),
             extra: ArrayVec::new(),
             burst: Some(Box::default()),
+            capture: None,
             ident: 0,
             clock,
             seen_epoch: 0,
@@ -256,7 +263,12 @@ impl<S: Socket> Worker<S> {
         if self.delay_ns > 0 {
             spin(self.delay_ns * burst.len() as u64);
         }
-        self.lend_as(lane, now, handed, |ctx, memory, tx| run_burst(ctx, memory, burst, tx));
+        if self.capture.is_some() {
+            return self.watched(lane, now, handed, |ctx, memory, tx| {
+                run_burst(ctx, memory, burst, tx);
+            });
+        }
+        self.lend_as((lane, handed), now, Off, |ctx, memory, tx| run_burst(ctx, memory, burst, tx));
     }
 
     /// Lends the parts of the worker to the pipeline, or to a benchmark that runs a piece of it.
@@ -266,15 +278,15 @@ impl<S: Socket> Worker<S> {
         now: Tick,
         work: impl FnOnce(&mut Ctx<'_>, &mut Memory<'_>, &mut Tx<'_, S>) -> R,
     ) -> R {
-        self.lend_as(lane, now, false, work)
+        self.lend_as((lane, false), now, Off, work)
     }
 
-    fn lend_as<R>(
+    fn lend_as<T: Tap, R>(
         &mut self,
-        lane: usize,
+        (lane, handed): (usize, bool),
         now: Tick,
-        handed: bool,
-        work: impl FnOnce(&mut Ctx<'_>, &mut Memory<'_>, &mut Tx<'_, S>) -> R,
+        tap: T,
+        work: impl FnOnce(&mut Ctx<'_>, &mut Memory<'_>, &mut Tx<'_, S, T>) -> R,
     ) -> R {
         let mut ctx = Ctx {
             tables: self.tables.refresh(),
@@ -298,6 +310,7 @@ impl<S: Socket> Worker<S> {
             lane,
             waiting: &mut self.waiting,
             ask: self.ask.as_ref(),
+            tap,
         };
         work(&mut ctx, &mut memory, &mut tx)
     }
@@ -312,7 +325,7 @@ impl<S: Socket> Worker<S> {
             return;
         }
         self.waiting_looked = now;
-        self.lend(0, now, |ctx, memory, tx| tx.release_waiting(ctx, memory));
+        self.watched(0, now, false, |ctx, memory, tx| tx.release_waiting(ctx, memory));
     }
 
     /// Has the kernel send what is queued. Returns whether something is left.
@@ -360,7 +373,7 @@ impl<S: Socket> Worker<S> {
         match command {
             Command::Announce { addr, port } => {
                 if let Some(lane) = self.lanes.iter().position(|lane| lane.port == port) {
-                    self.lend(lane, now, |ctx, memory, tx| {
+                    self.watched(lane, now, false, |ctx, memory, tx| {
                         tx.announce(ctx, memory, port, addr);
                     });
                 }
@@ -369,6 +382,11 @@ impl<S: Socket> Worker<S> {
                 request.answer(self.tables.refresh(), &self.flows, now);
             }
             Command::TakeCensus(reply) => reply(self.census()),
+            Command::BeginCapture(recorder, begun) => {
+                self.capture = Some(recorder);
+                begun();
+            }
+            Command::EndCapture(reply) => reply(self.capture.take()),
             Command::Stop => return true,
         }
         false

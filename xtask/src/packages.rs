@@ -17,8 +17,17 @@ pub const BUILD: &[&str] = &[
 ];
 
 /// To run the lab and look into it; valgrind counts instructions.
-pub const LAB: &[&str] =
-    &["curl", "ethtool", "iproute2", "iputils-ping", "nftables", "procps", "tcpdump", "valgrind"];
+pub const LAB: &[&str] = &[
+    "curl",
+    "ethtool",
+    "iproute2",
+    "iputils-ping",
+    "nftables",
+    "procps",
+    "tcpdump",
+    "tshark",
+    "valgrind",
+];
 
 /// Peers of `cargo xtask bench wire`, besides what the lab has: each is left out where it cannot
 /// be had.

@@ -11,8 +11,10 @@ use dataplane::worker::command::{Census, Command, FlowInfo, ListFlows};
 use tokio::sync::oneshot;
 
 use super::Gateway;
+use super::capture::Answer;
 use super::engine::worker::{Handle, WorkerThread};
 use crate::api_types::{self, Flow, Frames, Reload, Service, Status};
+use crate::capture;
 use crate::compile::{FrontendView, ServiceView, shares};
 use crate::memory;
 use crate::metrics;
@@ -37,6 +39,15 @@ pub enum Query {
         /// Where the answer goes.
         reply: oneshot::Sender<Vec<Flow>>,
     },
+    /// Show packets as they come.
+    Capture {
+        /// Which.
+        request: capture::Request,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Answer>,
+    },
+    /// Show no more; says whether any were shown.
+    EndCapture(oneshot::Sender<bool>),
     /// Everything that is counted, in OpenMetrics text.
     Metrics(oneshot::Sender<String>),
 }
@@ -71,6 +82,8 @@ impl Gateway {
                     let _ = reply.send(flows(&workers, &names, limit, service.as_deref()).await);
                 });
             }
+            Query::Capture { request, reply } => self.begin_capture(&request, reply),
+            Query::EndCapture(reply) => drop(reply.send(self.end_capture())),
             Query::Metrics(reply) => {
                 let _ = reply.send(metrics::render(&self.status(), &self.services()));
             }

@@ -4,8 +4,10 @@
 use super::context::{Ctx, Memory};
 use super::plan::Fate;
 use super::rewrite::neighbour;
+use super::tap::{Off, Tap};
 use super::waiting::{Origin, Outcome, Waiting};
 use crate::addr::{Addr, Class};
+use crate::capture::Note;
 use crate::drop_reason::DropReason;
 use crate::limits::PORTS_MAX;
 use crate::tables::{Hop, PortId};
@@ -58,7 +60,7 @@ pub trait AskHop {
 }
 
 /// The ways out of one worker.
-pub struct Tx<'a, S> {
+pub struct Tx<'a, S, T = Off> {
     /// All (port, queue) of this worker.
     pub lanes: &'a mut [Lane<S>],
     /// Which of them serves a port.
@@ -69,9 +71,11 @@ pub struct Tx<'a, S> {
     pub waiting: &'a mut Waiting,
     /// Where to ask for next hops.
     pub ask: &'a dyn AskHop,
+    /// Who looks on.
+    pub tap: T,
 }
 
-impl<S: Socket> Tx<'_, S> {
+impl<S: Socket, T: Tap> Tx<'_, S, T> {
     /// Sends a frame where its fate says, and the extra ones that came of it.
     #[inline]
     pub fn settle(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, fate: Fate<'_>) {
@@ -80,6 +84,7 @@ impl<S: Socket> Tx<'_, S> {
             Fate::Forward(next) => self.send(ctx, memory, (frame, Origin::Received), next),
             Fate::Split => {
                 counters.forwarded.add(1);
+                self.tap.became(Note::None);
                 memory.pool.give(frame);
             }
             Fate::Reply => match self.push(self.lane, ctx, memory, frame) {
@@ -88,6 +93,7 @@ impl<S: Socket> Tx<'_, S> {
             },
             Fate::Refuse(reason) => {
                 counters.dropped(reason);
+                self.tap.became(Note::Dropped(reason));
                 if self.push(self.lane, ctx, memory, frame) {
                     counters.refused.add(1);
                 }
@@ -111,9 +117,9 @@ impl<S: Socket> Tx<'_, S> {
                     }
                     self.transmit(ctx, memory, (frame, origin), next.port);
                 }
-                Outcome::Expired(frame, origin) => {
+                Outcome::Expired(frame, origin, port) => {
                     lost(ctx, origin, DropReason::HopUnresolved);
-                    memory.pool.give(frame);
+                    self.end(memory, frame, port, DropReason::HopUnresolved);
                 }
             }
         }
@@ -144,10 +150,20 @@ impl<S: Socket> Tx<'_, S> {
         if pushed.ask {
             self.ask.ask(next.port, next.addr);
         }
-        if let Some(frame) = pushed.refused {
-            lost(ctx, origin, DropReason::WaitingFull);
-            memory.pool.give(frame);
+        match pushed.refused {
+            None => self.tap.became(Note::Waits),
+            Some(frame) => {
+                lost(ctx, origin, DropReason::WaitingFull);
+                self.end(memory, frame, next.port, DropReason::WaitingFull);
+            }
         }
+    }
+
+    /// Takes a frame home that was about to leave through `port`.
+    fn end(&mut self, memory: &mut Memory<'_>, mut frame: Frame, port: PortId, reason: DropReason) {
+        self.tap.leaving(port, memory.umem, &mut frame);
+        self.tap.left(Err(reason));
+        memory.pool.give(frame);
     }
 
     /// Sends through `port`: by the queue that the burst came in on if the port has it.
@@ -162,7 +178,7 @@ impl<S: Socket> Tx<'_, S> {
         let sent = match self.ways.through(self.lane, port) {
             Some(lane) => self.push(lane, ctx, memory, frame),
             None => {
-                memory.pool.give(frame);
+                self.end(memory, frame, port, DropReason::TxFull);
                 false
             }
         };
@@ -175,11 +191,19 @@ impl<S: Socket> Tx<'_, S> {
 
     /// Puts a frame into a tx ring, or home when that is full. Returns whether it was put.
     #[inline]
-    fn push(&mut self, lane: usize, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame) -> bool {
+    fn push(
+        &mut self,
+        lane: usize,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        mut frame: Frame,
+    ) -> bool {
         let bytes = frame.total_len() as u64;
         let lane = &mut self.lanes[lane];
+        self.tap.leaving(lane.port, memory.umem, &mut frame);
         match lane.socket.transmit(frame) {
             Ok(()) => {
+                self.tap.left(Ok(()));
                 lane.dirty = true;
                 let port = ctx.counters.port(lane.port);
                 port.tx_packets.add(1);
@@ -187,22 +211,33 @@ impl<S: Socket> Tx<'_, S> {
                 true
             }
             Err(frame) => {
+                self.tap.left(Err(DropReason::TxFull));
                 memory.pool.give(frame);
                 false
             }
         }
     }
-}
 
-/// Gives a packet to the worker that owns its flow, as it came in: that worker reads it again, since
-/// its tables may be newer or older.
-#[inline]
-pub fn hand_over(ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, owner: Class) {
-    match memory.peers.hand_over(owner, frame, ctx.port) {
-        Ok(()) => ctx.counters.handed_to(owner),
-        Err(frame) => {
-            ctx.counters.dropped(DropReason::HandoverFull);
-            memory.pool.give(frame);
+    /// Gives a packet to the worker that owns its flow, as it came in: that worker reads it again, since
+    /// its tables may be newer or older.
+    #[inline]
+    pub fn hand_over(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        frame: Frame,
+        owner: Class,
+    ) {
+        match memory.peers.hand_over(owner, frame, ctx.port) {
+            Ok(()) => {
+                ctx.counters.handed_to(owner);
+                self.tap.became(Note::HandedOver(owner.worker() as u8));
+            }
+            Err(frame) => {
+                ctx.counters.dropped(DropReason::HandoverFull);
+                self.tap.became(Note::Dropped(DropReason::HandoverFull));
+                memory.pool.give(frame);
+            }
         }
     }
 }

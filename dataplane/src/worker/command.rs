@@ -1,4 +1,5 @@
 use crate::addr::{Addr, L4Port, Proto};
+use crate::capture::Recorder;
 use crate::flow::{Flow, FlowTable, State};
 use crate::tables::{FrontendId, PortId, Tables};
 use crate::time::Tick;
@@ -16,6 +17,10 @@ pub enum Command {
     ListFlows(ListFlows),
     /// Say where every chunk is.
     TakeCensus(Box<dyn FnOnce(Census) + Send>),
+    /// Copy packets from now on, and say so.
+    BeginCapture(Box<Recorder>, Box<dyn FnOnce() + Send>),
+    /// Copy no more packets, and give back what copied them, if there is such a thing.
+    EndCapture(Box<dyn FnOnce(Option<Box<Recorder>>) + Send>),
     /// End the loop.
     Stop,
 }
