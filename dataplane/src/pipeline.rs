@@ -13,6 +13,8 @@ pub mod rewrite;
 /// Out, to wait for a next hop, or home to the pool.
 pub mod tx;
 
+/// Frames with a VLAN tag.
+pub mod vlan;
 /// What a packet is, as a value.
 pub mod packet;
 /// What shall happen to a packet, as a value.
@@ -62,12 +64,16 @@ pub fn run_burst<S: Socket, T: Tap>(
     burst: &mut Burst,
     tx: &mut Tx<'_, S, T>,
 ) {
+    let port = ctx.port;
     let packets = parse::burst(ctx, memory, burst);
     let subjects = classify::burst(ctx, &packets);
     let hashes = fetch::burst(ctx.flows, &subjects);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
     for (mut frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
-        tx.tap.received((ctx.port, ctx.share.handed), memory.umem, &mut frame, packet);
+        if packet.vlan | ctx.vlan != 0 {
+            vlan::enter(ctx, port, packet.vlan);
+        }
+        tx.tap.received((port, ctx.share.handed), memory.umem, &mut frame, packet);
         if let Ok(Subject::Elsewhere(owner)) = subject {
             tx.hand_over(ctx, memory, frame, *owner);
             continue;

@@ -7,6 +7,8 @@ pub mod id;
 pub mod registry;
 /// Ports: the network interfaces that we drive.
 pub mod port;
+/// VLANs on the links of ports.
+pub mod vlan;
 /// Addresses that we own: VIPs and SNAT addresses.
 pub mod address;
 /// Frontends: (VIP, port, protocol) and how it is balanced.
@@ -32,3 +34,4 @@ pub use maglev::Maglev;
 pub use port::{Port, PortId, PortMask};
 pub use route::{Hop, Route, Routing};
 pub use snapshot::{Tables, Timeouts};
+pub use vlan::Vlan;

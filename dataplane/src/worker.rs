@@ -293,6 +293,7 @@ impl<S: Socket> Worker<S> {
             flows: &mut self.flows,
             counters: &self.counters,
             port: self.lanes[lane].port,
+            vlan: 0,
             now,
             share: Share { classes: self.peers.classes(), own: self.peers.own(), handed },
             limiters: &mut self.limiters,
@@ -372,7 +373,9 @@ impl<S: Socket> Worker<S> {
     fn obey(&mut self, command: Command, now: Tick) -> bool {
         match command {
             Command::Announce { addr, port } => {
-                if let Some(lane) = self.lanes.iter().position(|lane| lane.port == port) {
+                // A VLAN has no lane of its own; its tag is put in on the way out.
+                let own = self.lanes.iter().position(|lane| lane.port == port);
+                if let Some(lane) = own.or((!self.lanes.is_empty()).then_some(0)) {
                     self.watched(lane, now, false, |ctx, memory, tx| {
                         tx.announce(ctx, memory, port, addr);
                     });

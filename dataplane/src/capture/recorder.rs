@@ -7,10 +7,14 @@ use crate::limits::PORTS_MAX;
 use crate::pipeline::packet::Packet;
 use crate::pipeline::parse;
 use crate::pipeline::tap::Tap;
+use crate::pipeline::vlan;
 use crate::spsc;
 use crate::tables::PortId;
 use crate::time::wall_ns;
 use crate::xsk::{Frame, Umem};
+
+/// Bytes before a tag.
+const BOTH_MACS: usize = 12;
 
 /// Copies packets into a bounded ring. Made by control and given back to it, so that a worker
 /// neither allocates nor frees; a ring that is full costs copies, never time.
@@ -58,11 +62,22 @@ impl Image {
         Self { words: vec![0; HEAD + words(snaplen)].into(), port: PortId(0), len: 0, here: 0 }
     }
 
-    fn copy(&mut self, port: PortId, umem: &Umem, frame: &mut Frame, snaplen: u16) {
+    /// `vlan` is the tag that was taken out of the frame.
+    fn copy(&mut self, (port, vlan): (PortId, u16), umem: &Umem, frame: &mut Frame, snaplen: u16) {
         let view = umem.view(frame);
         let bytes = &mut self.words[HEAD..].as_mut_bytes()[..usize::from(snaplen)];
-        self.here = view.copy_out(0, bytes) as u16;
-        self.len = view.total_len().min(usize::from(u16::MAX)) as u16;
+        let mut here = view.copy_out(0, bytes);
+        let mut len = view.total_len();
+        if vlan != 0 && here >= BOTH_MACS {
+            let room = bytes.len() - BOTH_MACS;
+            let tag = vlan::tag(vlan);
+            let shown = tag.len().min(room);
+            here = BOTH_MACS + shown + view.copy_out(BOTH_MACS, &mut bytes[BOTH_MACS + shown..]);
+            bytes[BOTH_MACS..BOTH_MACS + shown].copy_from_slice(&tag[..shown]);
+            len += tag.len();
+        }
+        self.here = here as u16;
+        self.len = len.min(usize::from(u16::MAX)) as u16;
         self.port = port;
     }
 }
@@ -144,7 +159,7 @@ impl Tap for Watched<'_> {
         packet: &Packet,
     ) {
         let Some(recorder) = self else { return };
-        recorder.received.copy(port, umem, frame, recorder.snaplen);
+        recorder.received.copy((port, packet.vlan), umem, frame, recorder.snaplen);
         recorder.open = Some(Open { packet: *packet, handed });
     }
 
@@ -156,7 +171,7 @@ impl Tap for Watched<'_> {
 
     fn leaving(&mut self, port: PortId, umem: &Umem, frame: &mut Frame) {
         if let Some(recorder) = self {
-            recorder.leaving.copy(port, umem, frame, recorder.snaplen);
+            recorder.leaving.copy((port, 0), umem, frame, recorder.snaplen);
             recorder.facts =
                 parse::parse(umem.view(frame).bytes(), usize::from(recorder.leaving.len));
         }

@@ -33,7 +33,10 @@ pub enum Subject<'a> {
 pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
     packets
         .iter()
-        .map(|packet| owned_by(&ctx.share, classify(ctx.tables, ctx.port, packet)?))
+        .map(|packet| {
+            let port = ctx.tables.arrived(ctx.port, packet.vlan);
+            owned_by(&ctx.share, classify(ctx.tables, port, packet)?)
+        })
         .collect()
 }
 

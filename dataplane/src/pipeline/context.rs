@@ -22,8 +22,10 @@ pub struct Ctx<'a> {
     pub flows: &'a mut FlowTable,
     /// Counters of this worker.
     pub counters: &'a Counters,
-    /// The port that the burst came in through.
+    /// The port that the burst came in through; of a packet with a VLAN tag, that of the VLAN.
     pub port: PortId,
+    /// The VLAN whose tag the packet at hand had, and its answer gets; 0: none.
+    pub vlan: u16,
     /// The time, read once for the burst.
     pub now: Tick,
     /// Which flows are this worker's.

@@ -5,6 +5,7 @@ use super::context::{Ctx, Memory};
 use super::plan::Fate;
 use super::rewrite::neighbour;
 use super::tap::{Off, Tap};
+use super::vlan;
 use super::waiting::{Origin, Outcome, Waiting};
 use crate::addr::{Addr, Class};
 use crate::capture::Note;
@@ -87,14 +88,14 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
                 self.tap.became(Note::None);
                 memory.pool.give(frame);
             }
-            Fate::Reply => match self.push(self.lane, ctx, memory, frame) {
+            Fate::Reply => match self.answer(ctx, memory, frame) {
                 true => counters.replied.add(1),
                 false => counters.dropped(DropReason::TxFull),
             },
             Fate::Refuse(reason) => {
                 counters.dropped(reason);
                 self.tap.became(Note::Dropped(reason));
-                if self.push(self.lane, ctx, memory, frame) {
+                if self.answer(ctx, memory, frame) {
                     counters.refused.add(1);
                 }
             }
@@ -102,6 +103,17 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
         while let Some((extra, next)) = memory.extra.pop_at(0) {
             self.send(ctx, memory, (extra, Origin::Ours), &next);
         }
+    }
+
+    /// Sends a frame back where the packet came from that it is made of: with the same tag.
+    #[inline]
+    fn answer(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, mut frame: Frame) -> bool {
+        if ctx.vlan != 0 && !vlan::insert(memory, &mut frame, ctx.vlan) {
+            let port = self.lanes[self.lane].port;
+            self.end(memory, frame, port, DropReason::TxFull);
+            return false;
+        }
+        self.push(self.lane, ctx, memory, frame)
     }
 
     /// Sends what waited and is ready, and ends what waited too long.
@@ -177,15 +189,34 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
     ) {
         let sent = match self.ways.through(self.lane, port) {
             Some(lane) => self.push(lane, ctx, memory, frame),
-            None => {
-                self.end(memory, frame, port, DropReason::TxFull);
-                false
-            }
+            None => self.transmit_tagged(ctx, memory, frame, port),
         };
         match (sent, origin) {
             (true, Origin::Received) => ctx.counters.forwarded.add(1),
             (true, Origin::Ours) => ctx.counters.originated.add(1),
             (false, origin) => lost(ctx, origin, DropReason::TxFull),
+        }
+    }
+
+    /// Sends through the port whose frames carry the tag of the VLAN that `port` is.
+    #[cold]
+    #[inline(never)]
+    fn transmit_tagged(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        mut frame: Frame,
+        port: PortId,
+    ) -> bool {
+        let vlan = ctx.tables.vlan(port);
+        let lane = vlan.and_then(|vlan| self.ways.through(self.lane, vlan.parent));
+        let tagged = vlan.is_some_and(|vlan| vlan::insert(memory, &mut frame, vlan.id));
+        match lane.filter(|_| tagged) {
+            Some(lane) => self.push(lane, ctx, memory, frame),
+            None => {
+                self.end(memory, frame, port, DropReason::TxFull);
+                false
+            }
         }
     }
 
@@ -225,10 +256,14 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
         &mut self,
         ctx: &Ctx<'_>,
         memory: &mut Memory<'_>,
-        frame: Frame,
+        mut frame: Frame,
         owner: Class,
     ) {
-        match memory.peers.hand_over(owner, frame, ctx.port) {
+        let port = self.lanes[self.lane].port;
+        // It had its tag a moment ago: there is room.
+        let whole = ctx.vlan == 0 || vlan::insert(memory, &mut frame, ctx.vlan);
+        debug_assert!(whole);
+        match memory.peers.hand_over(owner, frame, port) {
             Ok(()) => {
                 ctx.counters.handed_to(owner);
                 self.tap.became(Note::HandedOver(owner.worker() as u8));
