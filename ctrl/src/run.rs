@@ -184,6 +184,7 @@ impl Gateway {
         // Before anything is attached: a second instance is refused without a trace.
         let (asker, queries) = mpsc::channel(QUERIES);
         let api = api::Server::bind(&desired.gateway, asker).await?;
+        keep_vlan_tags(&desired, &netlink).await?;
         let mut steer = load_steering(&desired, &netlink)?;
         let delay_ns = options.test_delay_ns;
         let engine = Engine::start(&desired, &compiled, &netlink, &mut steer, &hops, delay_ns)?;
@@ -277,6 +278,15 @@ impl Gateway {
     fn uptime(&self) -> Duration {
         self.began.elapsed()
     }
+}
+
+/// What a card takes out of a frame no socket of ours would see.
+async fn keep_vlan_tags(desired: &Desired, netlink: &Netlink) -> Result<()> {
+    for port in engine::attachments(desired, netlink)? {
+        let kept = netlink.keep_vlan_tags(port.ifindex).await;
+        kept.with_context(|| format!("port {}: leave VLAN tags in frames", port.name))?;
+    }
+    Ok(())
 }
 
 fn load_steering(desired: &Desired, netlink: &Netlink) -> Result<Steer> {

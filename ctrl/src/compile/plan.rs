@@ -3,11 +3,13 @@ use std::sync::Arc;
 
 use dataplane::addr::{Addr, Family};
 use dataplane::tables::frontend::{FrontendKey, Mode};
-use dataplane::tables::{FrontendId, Port, PortId, PortMask, SnatAddress};
+use dataplane::tables::{FrontendId, Port, PortId, PortMask, SnatAddress, Vlan};
 
 use super::linux::LinuxOwned;
 use super::routes::Lookup;
-use super::{BackendKey, Compiler, Strictness, TOMBSTONES_MAX, ports, reach, services, snat};
+use super::{
+    BackendKey, Compiler, Strictness, TOMBSTONES_MAX, ports, reach, services, snat, vlans,
+};
 use crate::desired::Desired;
 use crate::problem::Problem;
 use crate::topology::Topology;
@@ -32,6 +34,8 @@ pub struct Plan {
 pub struct PortPlan {
     pub ports: Vec<Port>,
     pub ifindex: Vec<u32>,
+    /// Those of them that are VLANs on the links of others; they come last.
+    pub vlans: Vec<Vlan>,
     /// Ports in force that cannot be used now.
     pub unusable: Vec<Problem>,
 }
@@ -107,6 +111,8 @@ pub fn plan(
         Strictness::Running => &compiler.memo.tables.ports,
     };
     let mut ports = ports::plan(&compiler.ports, known, desired, topology)?;
+    let names = compiler.memo.vlan_names(&compiler.ports, desired, topology);
+    vlans::append(&mut ports, &names, topology);
     let mut problems = Vec::new();
     let paths = reach::paths(desired, topology, &ports, lookup, &mut problems);
     let linux = LinuxOwned::new(topology);

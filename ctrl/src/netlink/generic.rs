@@ -104,7 +104,7 @@ pub(super) fn number(bytes: &[u8], kind: u16) -> Option<u32> {
 }
 
 /// Kind (flag bits removed) and value of each attribute.
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     NlasIterator::new(bytes).map_while(|attribute| {
         let attribute = attribute.ok()?;
         let (kind, end) = (attribute.kind(), usize::from(attribute.length()));

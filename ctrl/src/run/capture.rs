@@ -70,7 +70,8 @@ impl Gateway {
         if request.snaplen == 0 {
             return Err(Refused::Wrong("error: a snaplen of 0 shows nothing".to_owned()));
         }
-        let ports = self.compiled.tables.ports.iter();
+        // VLANs, which come after them, show by their tags.
+        let ports = self.compiled.tables.ports.iter().take(self.desired.ports.len());
         let interfaces =
             ports.map(|port| Interface { name: port.name.to_string(), mac: port.mac.0 }).collect();
         let limit = request.seconds.map(Duration::from_secs);

@@ -121,7 +121,9 @@ impl Gateway {
 
     fn ports(&self) -> Vec<api_types::Port> {
         let attached = &self.steer.report().ports;
-        let ports = (0..).map(PortId).zip(self.compiled.tables.ports.iter());
+        // VLANs, which come after them, have no rings.
+        let ports = self.compiled.tables.ports.iter().take(self.desired.ports.len());
+        let ports = (0..).map(PortId).zip(ports);
         ports
             .map(|(id, port)| {
                 let sum = |counter: fn(&PortCounters) -> &Counter| {
