@@ -36,8 +36,8 @@ use crate::capture::Note;
 use crate::drop_reason::DropReason;
 use crate::flow::FlowHash;
 use crate::limits::BURST;
-use crate::xsk::Socket;
 use crate::xsk::socket::Burst;
+use crate::xsk::{Frame, Socket};
 use classify::Subject;
 use packet::Packet;
 use plan::Plan;
@@ -57,40 +57,54 @@ pub type Hashes = ArrayVec<FlowHash, BURST>;
 /// may make the flow that the next one finds. A packet of another worker's flow is handed over as it
 /// is. A plan is written in place (docs/decisions/0007).
 /// Every frame leaves through `tx` or goes home; what is made besides (fragments, a second RST) lies
-/// in `memory.extra` until `tx` sends it.
+/// in `memory.extra` until `tx` sends it. Frames with VLAN tags come last, as a burst of their own.
+/// This is compiled twice, since what nobody needs must not cost: with a tap and without one.
 pub fn run_burst<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
     burst: &mut Burst,
     tx: &mut Tx<'_, S, T>,
 ) {
-    let port = ctx.port;
     let packets = parse::burst(ctx, memory, burst);
     let subjects = classify::burst(ctx, &packets);
     let hashes = fetch::burst(ctx.flows, &subjects);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
-    for (mut frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
-        if packet.vlan | ctx.vlan != 0 {
-            vlan::enter(ctx, port, packet.vlan);
+    for (frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
+        run_packet(ctx, memory, frame, (packet, subject, *hash), tx);
+    }
+    if !memory.tagged.is_empty() {
+        vlan::run(ctx, memory, tx);
+    }
+}
+
+/// Decides on one packet, and sends or ends it.
+#[inline(always)]
+fn run_packet<'a, S: Socket, T: Tap>(
+    ctx: &mut Ctx<'_>,
+    memory: &mut Memory<'_>,
+    mut frame: Frame,
+    (packet, subject, hash): (&'a Packet, &Result<Subject<'a>, DropReason>, FlowHash),
+    tx: &mut Tx<'_, S, T>,
+) {
+    tx.tap.received(ctx, memory.umem, &mut frame, packet);
+    if let Ok(Subject::Elsewhere(owner)) = subject {
+        return tx.hand_over(ctx, memory, frame, *owner);
+    }
+    let mut plan = Plan::default();
+    let fate = match subject {
+        Ok(subject) => stage::stage(ctx, packet, subject, hash, &mut plan)
+            .and_then(|()| rewrite::rewrite(ctx, memory, &mut frame, packet, &plan)),
+        Err(reason) => Err(*reason),
+    };
+    match fate {
+        Ok(fate) => tx.settle(ctx, memory, frame, fate),
+        Err(DropReason::UnknownEthertype) if vlan::is_tagged(memory.umem, &mut frame) => {
+            memory.tagged.push(frame);
         }
-        tx.tap.received((port, ctx.share.handed), memory.umem, &mut frame, packet);
-        if let Ok(Subject::Elsewhere(owner)) = subject {
-            tx.hand_over(ctx, memory, frame, *owner);
-            continue;
-        }
-        let mut plan = Plan::default();
-        let fate = match subject {
-            Ok(subject) => stage::stage(ctx, packet, subject, *hash, &mut plan)
-                .and_then(|()| rewrite::rewrite(ctx, memory, &mut frame, packet, &plan)),
-            Err(reason) => Err(*reason),
-        };
-        match fate {
-            Ok(fate) => tx.settle(ctx, memory, frame, fate),
-            Err(reason) => {
-                ctx.counters.dropped(reason);
-                tx.tap.became(Note::Dropped(reason));
-                memory.pool.give(frame);
-            }
+        Err(reason) => {
+            ctx.counters.dropped(reason);
+            tx.tap.became(Note::Dropped(reason));
+            memory.pool.give(frame);
         }
     }
 }

@@ -85,6 +85,7 @@ pub struct Worker<S> {
     flows: FlowTable,
     waiting: Waiting,
     limiters: Limiters,
+    tagged: Box<Burst>,
     extra: ArrayVec<(Frame, Hop), EXTRA_MAX>,
     /// Away only while it is run.
     burst: Option<Box<Burst>>,
@@ -140,6 +141,7 @@ impl<S: Socket> Worker<S> {
             flows: FlowTable::new(setup.flows),
             waiting: Waiting::new(now),
             limiters: Limiters::new(now),
+            tagged: Box::default(),
             extra: ArrayVec::new(),
             burst: Some(Box::default()),
             capture: None,
@@ -302,6 +304,7 @@ impl<S: Socket> Worker<S> {
         let mut memory = Memory {
             umem: &self.umem,
             pool: &mut self.pool,
+            tagged: &mut self.tagged,
             extra: &mut self.extra,
             peers: &mut self.peers,
         };

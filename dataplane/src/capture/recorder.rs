@@ -4,6 +4,7 @@ use super::filter::Filter;
 use super::record::{Direction, HEAD, Head, Note, Reader, words};
 use crate::drop_reason::DropReason;
 use crate::limits::PORTS_MAX;
+use crate::pipeline::Ctx;
 use crate::pipeline::packet::Packet;
 use crate::pipeline::parse;
 use crate::pipeline::tap::Tap;
@@ -151,16 +152,17 @@ impl Recorder {
 pub type Watched<'a> = Option<&'a mut Recorder>;
 
 impl Tap for Watched<'_> {
-    fn received(
-        &mut self,
-        (port, handed): (PortId, bool),
-        umem: &Umem,
-        frame: &mut Frame,
-        packet: &Packet,
-    ) {
+    const RARE: bool = true;
+
+    fn watched(&mut self) -> Watched<'_> {
+        self.as_deref_mut()
+    }
+
+    fn received(&mut self, ctx: &Ctx<'_>, umem: &Umem, frame: &mut Frame, packet: &Packet) {
         let Some(recorder) = self else { return };
-        recorder.received.copy((port, packet.vlan), umem, frame, recorder.snaplen);
-        recorder.open = Some(Open { packet: *packet, handed });
+        let port = ctx.tables.vlan(ctx.port).map_or(ctx.port, |vlan| vlan.parent);
+        recorder.received.copy((port, ctx.vlan), umem, frame, recorder.snaplen);
+        recorder.open = Some(Open { packet: *packet, handed: ctx.share.handed });
     }
 
     fn became(&mut self, note: Note) {

@@ -33,11 +33,17 @@ pub enum Subject<'a> {
 pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
     packets
         .iter()
-        .map(|packet| {
-            let port = ctx.tables.arrived(ctx.port, packet.vlan);
-            owned_by(&ctx.share, classify(ctx.tables, port, packet)?)
-        })
+        .map(|packet| owned_by(&ctx.share, classify(ctx.tables, ctx.port, packet)?))
         .collect()
+}
+
+/// The same for one packet that came in through `port`.
+pub(super) fn one<'a>(
+    ctx: &Ctx<'a>,
+    port: PortId,
+    packet: &'a Packet,
+) -> Result<Subject<'a>, DropReason> {
+    owned_by(&ctx.share, classify(ctx.tables, port, packet)?)
 }
 
 /// Says whether a subject is another worker's: by the port that is the client's, or stands for it

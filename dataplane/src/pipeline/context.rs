@@ -8,6 +8,7 @@ use crate::tables::Hop;
 use crate::tables::{PortId, Tables};
 use crate::time::Tick;
 use crate::worker::peers::Peers;
+use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Pool, Umem};
 
 /// Frames that one packet can turn into besides its own.
@@ -68,6 +69,8 @@ pub struct Memory<'a> {
     pub umem: &'a Umem,
     /// Free frames.
     pub pool: &'a mut Pool,
+    /// Frames of the burst with VLAN tags, which wait until it is over.
+    pub tagged: &'a mut Burst,
     /// Frames made on the way: fragments, the second RST. Drained after each packet.
     pub extra: &'a mut ArrayVec<(Frame, Hop), EXTRA_MAX>,
     /// Other workers, to which packets of their flows are handed over.

@@ -10,8 +10,6 @@ pub struct Packet {
     pub from: Mac,
     /// Destination MAC.
     pub to: Mac,
-    /// The VLAN whose tag the frame had; 0: none.
-    pub vlan: u16,
     /// What it carries.
     pub body: Body,
 }

@@ -32,12 +32,10 @@ pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
         if let Some(frame) = burst.get(at + AHEAD) {
             umem.prefetch(frame);
         }
-        let mut view = umem.view(&mut burst[at]);
+        let view = umem.view(&mut burst[at]);
         let total = view.total_len();
         bytes += total as u64;
-        if !read(view.bytes(), total, &mut packets) {
-            vlan::read(&mut view, total, &mut packets);
-        }
+        read(view.bytes(), total, &mut packets);
     }
     ctx.counters.received(ctx.port, ctx.share.handed, packets.len() as u64, bytes);
     packets
@@ -50,47 +48,39 @@ pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
 #[must_use]
 pub fn parse(bytes: &[u8], total: usize) -> Packet {
     let mut packets = Packets::new();
-    if !read(bytes, total, &mut packets) {
-        vlan::read_copy(bytes, total, &mut packets);
-    }
-    packets[0]
-}
-
-/// A frame that cannot be read for its EtherType, or for the lack of one.
-pub(super) fn unreadable(bytes: &[u8], packets: &mut Packets) {
-    if let Ok(header) = header::<eth::Eth>(bytes, 0) {
-        push(packets, header, Body::Broken(DropReason::UnknownEthertype));
+    read(bytes, total, &mut packets);
+    match packets[0].body {
+        Body::Broken(DropReason::UnknownEthertype) => {
+            vlan::read_copy(bytes, total).map_or(packets[0], |(packet, _)| packet)
+        }
+        _ => packets[0],
     }
 }
 
 /// Each kind of packet is written where it will be read, at the end of its own way: put together
-/// from all ways it would be moved in pieces (docs/decisions/0007). Returns whether it was: a frame with
-/// a VLAN tag is not read here.
+/// from all ways it would be moved in pieces (docs/decisions/0007).
 #[inline(always)]
-pub(super) fn read(bytes: &[u8], total: usize, packets: &mut Packets) -> bool {
+fn read(bytes: &[u8], total: usize, packets: &mut Packets) {
     let Ok(header) = header::<eth::Eth>(bytes, 0) else {
         let nobody = Mac::default();
         let body = Body::Broken(DropReason::Truncated);
-        packets.push(Packet { from: nobody, to: nobody, vlan: 0, body });
-        return true;
+        return packets.push(Packet { from: nobody, to: nobody, body });
     };
     let read = match header.ethertype.get() {
         _ if header.src[0] & 1 == 1 => Err(DropReason::Malformed),
         eth::IPV4 => read_v4(header, bytes, total, packets),
         eth::IPV6 => read_v6(header, bytes, total, packets),
         eth::ARP => read_arp(header, bytes, packets),
-        eth::VLAN => return false,
         _ => Err(DropReason::UnknownEthertype),
     };
     if let Err(reason) = read {
         push(packets, header, Body::Broken(reason));
     }
-    true
 }
 
 #[inline(always)]
 fn push(packets: &mut Packets, eth: &eth::Eth, body: Body) {
-    packets.push(Packet { from: Mac(eth.src), to: Mac(eth.dst), vlan: 0, body });
+    packets.push(Packet { from: Mac(eth.src), to: Mac(eth.dst), body });
 }
 
 #[inline(always)]

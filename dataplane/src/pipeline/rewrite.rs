@@ -26,7 +26,7 @@ use crate::xsk::{Frame, View};
 /// # Errors
 /// Only for what the bytes alone can show: a wrong checksum, or no frame left for a packet of
 /// our own making.
-#[inline]
+#[inline(always)]
 pub fn rewrite<'p>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,

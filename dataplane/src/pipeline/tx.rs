@@ -8,7 +8,7 @@ use super::tap::{Off, Tap};
 use super::vlan;
 use super::waiting::{Origin, Outcome, Waiting};
 use crate::addr::{Addr, Class};
-use crate::capture::Note;
+use crate::capture::{Note, Watched};
 use crate::drop_reason::DropReason;
 use crate::limits::PORTS_MAX;
 use crate::tables::{Hop, PortId};
@@ -77,8 +77,14 @@ pub struct Tx<'a, S, T = Off> {
 }
 
 impl<S: Socket, T: Tap> Tx<'_, S, T> {
+    /// The same for packets of which something is rare.
+    pub(super) fn rare(&mut self) -> Tx<'_, S, Watched<'_>> {
+        let Self { lanes, ways, lane, waiting, ask, tap } = self;
+        Tx { lanes, ways, lane: *lane, waiting, ask: *ask, tap: tap.watched() }
+    }
+
     /// Sends a frame where its fate says, and the extra ones that came of it.
-    #[inline]
+    #[inline(always)]
     pub fn settle(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, fate: Fate<'_>) {
         let counters = ctx.counters;
         match fate {
@@ -108,7 +114,7 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
     /// Sends a frame back where the packet came from that it is made of: with the same tag.
     #[inline]
     fn answer(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, mut frame: Frame) -> bool {
-        if ctx.vlan != 0 && !vlan::insert(memory, &mut frame, ctx.vlan) {
+        if T::RARE && ctx.vlan != 0 && !vlan::insert(memory, &mut frame, ctx.vlan) {
             let port = self.lanes[self.lane].port;
             self.end(memory, frame, port, DropReason::TxFull);
             return false;
@@ -261,7 +267,7 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
     ) {
         let port = self.lanes[self.lane].port;
         // It had its tag a moment ago: there is room.
-        let whole = ctx.vlan == 0 || vlan::insert(memory, &mut frame, ctx.vlan);
+        let whole = !T::RARE || ctx.vlan == 0 || vlan::insert(memory, &mut frame, ctx.vlan);
         debug_assert!(whole);
         match memory.peers.hand_over(owner, frame, port) {
             Ok(()) => {
