@@ -128,6 +128,7 @@ struct packet {
 struct l4_ports { __be16 src, dst; };
 struct icmp { __u8 type, code; __be16 check, id, seq; };
 struct arp_v4 { __be16 htype, ptype; __u8 hlen, plen; __be16 op; __u8 sha[6], spa[4], tha[6], tpa[4]; };
+struct vlan { __be16 tci, proto; };
 struct ndp { __u8 type, code; __be16 check; __u32 zero; struct addr target; };
 
 ask void count(__u32 verdict)
@@ -389,13 +390,13 @@ ask __u32 judge_ip(struct xdp_md *ctx, struct packet *p, bool to_group)
 	return cause == OTHER ? judge_egress(p) : cause;
 }
 
-ask __u32 judge_arp(struct xdp_md *ctx)
+ask __u32 judge_arp(struct xdp_md *ctx, __u32 at)
 {
 	struct arp_v4 arp;
 	struct addr target;
 	__be32 tpa;
 
-	if (bpf_xdp_load_bytes(ctx, sizeof(struct ethhdr), &arp, sizeof(arp)) ||
+	if (bpf_xdp_load_bytes(ctx, at, &arp, sizeof(arp)) ||
 	    arp.htype != bpf_htons(1) || arp.ptype != bpf_htons(ETH_P_IP) || arp.hlen != 6 ||
 	    arp.plen != 4 || (arp.op != bpf_htons(1) && arp.op != bpf_htons(2)))
 		return OTHER;
@@ -404,28 +405,41 @@ ask __u32 judge_arp(struct xdp_md *ctx)
 	return flags_of(&target) & ADDRESS_WHOLE ? ARP : OTHER;
 }
 
-/* Ethernet and IP headers are read in place: they lie in the first buffer of a frame. */
+/* Ethernet and IP headers are read in place: they lie in the first buffer of a frame. One 802.1Q
+ * tag may stand between them; a frame with two, or with one of a provider, is the kernel's. */
 ask __u32 judge(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = data;
-	struct iphdr *v4 = (void *)(eth + 1);
-	struct ipv6hdr *v6 = (void *)(eth + 1);
+	struct vlan *tag = (void *)(eth + 1);
+	__u32 at = sizeof(*eth);
+	struct ipv6hdr *v6;
+	struct iphdr *v4;
 	struct packet p;
 	bool to_group;
+	__be16 proto;
 
 	if ((void *)(eth + 1) > end)
 		return OTHER;
 	to_group = eth->h_dest[0] & 1;
-	switch (eth->h_proto) {
+	proto = eth->h_proto;
+	if (proto == bpf_htons(ETH_P_8021Q)) {
+		if ((void *)(tag + 1) > end)
+			return OTHER;
+		proto = tag->proto;
+		at += sizeof(*tag);
+	}
+	v4 = data + at;
+	v6 = data + at;
+	switch (proto) {
 	case bpf_htons(ETH_P_ARP):
-		return judge_arp(ctx);
+		return judge_arp(ctx, at);
 	case bpf_htons(ETH_P_IP):
-		if ((void *)(v4 + 1) > end || !read_v4(v4, sizeof(*eth), &p))
+		if ((void *)(v4 + 1) > end || !read_v4(v4, at, &p))
 			return OTHER;
 		return judge_ip(ctx, &p, to_group);
 	case bpf_htons(ETH_P_IPV6):
-		if ((void *)(v6 + 1) > end || !read_v6(v6, sizeof(*eth), &p))
+		if ((void *)(v6 + 1) > end || !read_v6(v6, at, &p))
 			return OTHER;
 		return judge_ip(ctx, &p, to_group);
 	default:

@@ -1,6 +1,7 @@
 //! The admin API: HTTP and JSON on a unix socket, and metrics for Prometheus on a TCP address.
 //! Handlers hold nothing: each asks the loop and waits for its answer.
 
+use std::convert::Infallible;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
@@ -9,16 +10,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Query as Parameters, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use dataplane::addr::Addr;
+use futures_util::stream::poll_fn;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api_types::{Address, VipOrder};
+use crate::capture::{Refused, Request};
 use crate::desired::Gateway;
 use crate::run::orders::Order;
 use crate::run::queries::Query;
@@ -28,6 +32,8 @@ use crate::trace::Question;
 const SOCKET_MODE: u32 = 0o660;
 /// Connections in one answer: beyond that it would weigh more than the gateway itself.
 const FLOWS_MAX: usize = 100_000;
+/// As IANA knows it.
+const CAPTURE_TYPE: &str = "application/vnd.tcpdump.pcap";
 /// What a Prometheus server expects of OpenMetrics.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -94,6 +100,7 @@ fn admin(ask: Asker) -> Router {
         .route("/v1/vip/hold", post(hold))
         .route("/v1/vip/release", post(release))
         .route("/v1/trace", get(trace))
+        .route("/v1/capture", get(capture).delete(end_capture))
         .route("/metrics", get(metrics))
         .with_state(ask)
 }
@@ -161,6 +168,32 @@ async fn trace(State(ask): State<Asker>, Parameters(asked): Parameters<Question>
     match question(ask, |reply| Query::Trace(asked, reply)).await {
         Some(Ok(trace)) => Json(trace).into_response(),
         Some(Err(wrong)) => (StatusCode::BAD_REQUEST, wrong).into_response(),
+        None => unavailable(),
+    }
+}
+
+async fn capture(State(ask): State<Asker>, Parameters(request): Parameters<Request>) -> Response {
+    let answer = question(ask, |reply| Query::Capture { request, reply }).await;
+    match answer {
+        None => unavailable(),
+        Some(Err(Refused::Wrong(what))) => (StatusCode::BAD_REQUEST, what).into_response(),
+        Some(Err(Refused::Busy)) => {
+            let what = "somebody else captures already; DELETE /v1/capture ends that";
+            (StatusCode::CONFLICT, what).into_response()
+        }
+        Some(Err(Refused::Failed(what))) => (StatusCode::SERVICE_UNAVAILABLE, what).into_response(),
+        Some(Ok(mut file)) => {
+            let chunks =
+                poll_fn(move |cx| file.poll_recv(cx).map(|chunk| chunk.map(Ok::<_, Infallible>)));
+            ([(header::CONTENT_TYPE, CAPTURE_TYPE)], Body::from_stream(chunks)).into_response()
+        }
+    }
+}
+
+async fn end_capture(State(ask): State<Asker>) -> Response {
+    match question(ask, Query::EndCapture).await {
+        Some(true) => StatusCode::NO_CONTENT.into_response(),
+        Some(false) => (StatusCode::NOT_FOUND, "nobody captures").into_response(),
         None => unavailable(),
     }
 }

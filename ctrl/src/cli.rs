@@ -1,6 +1,9 @@
 //! The command line. Exit codes: 0 all is well, 1 problems were found or something failed, 2 the
 //! command line itself is wrong, 3 `drain --wait` has waited in vain; `doctor`: 1 warnings, 2 errors.
 
+/// What `--help` says at length.
+mod words;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,146 +20,10 @@ pub const PROBLEMS: u8 = 1;
 /// Exit code of `drain --wait` when the limit is over and flows are left.
 pub const FLOWS_LEFT: u8 = 3;
 
-const LONG_ABOUT: &str = "\
-Portreeve balances TCP and UDP services in front of servers. It takes packets from network
-interfaces past the kernel (AF_XDP), answers for service addresses (ARP, NDP, ping), and spreads
-connections with Maglev.
-
-One TOML file says everything. The shortest that works:
-
-  [[port]]
-  name = \"ens5\"
-
-  [[service]]
-  name = \"web\"
-  vip = \"10.10.200.1\"
-  ports = [{ port = 80 }]
-  backends = [\"172.16.1.93\", \"172.16.2.115\"]";
-
-const AFTER_HELP: &str = "\
-A first day:
-  portreeve check gateway.toml          is it right, and how much memory will it take?
-  portreeve run --config gateway.toml   forward (as root)
-  portreeve status                      is it alive, what does it drop?
-  portreeve services                    who gets which share?
-  portreeve diff gateway.toml new.toml  what would the change move?
-
-A running gateway reads its file again when it changes and on SIGHUP; a wrong file changes nothing.
-Exit codes: 0 fine, 1 problems, 2 wrong usage, 3 flows are left (drain --wait).";
-
-const RUN_LONG: &str = "\
-Forward packets as a configuration file says, until SIGTERM or SIGINT.
-
-Needs root, and a bpffs outside of any private mount namespace for the pins:
-  mount -t bpf bpf /sys/fs/bpf
-
-The steering program stays attached when the process ends, so that a restart loses as little as
-possible; `portreeve detach` removes it. SIGHUP or a change of the file reloads it.
-
-  portreeve run --config /etc/portreeve/gateway.toml";
-
-const CHECK_LONG: &str = "\
-Look for everything that is wrong with a configuration file, and say what to write instead. All
-mistakes are named at once, each with file, line and column. If there are none, say how much memory
-the configuration will take.
-
-Looks at this host too: do the interfaces exist, is every backend reached through one of them, do
-source ports clash with the host's own? --offline leaves that out, to check a file elsewhere.
-
-  portreeve check gateway.toml
-  portreeve check --offline gateway.toml && scp gateway.toml gw1:/etc/portreeve/";
-
-const DIFF_LONG: &str = "\
-Say what a change would do before it is made: services, backends and ports that come and go, and
-for each service the share of its flows that would reach another backend.
-
-Established flows of `snat` services stay where they are, unless their backend is removed: then
-they are reset. New flows go where the new table says.
-
-  portreeve diff /etc/portreeve/gateway.toml new.toml";
-
-const FLOWS_LONG: &str = "\
-Ask a running gateway for connections: who talks to which backend through which source address.
-
-  portreeve flows --service web
-  portreeve flows --json --limit 1000 | jq '.[] | select(.idle_ms > 60000)'";
-
-const DRAIN_LONG: &str = "\
-Give a backend, or all services of a VIP, no new flows from now on; established ones stay. A backend
-is drained in every service that it is in; with a port, only in services that send to that port.
-`undrain` takes it back. It outlives a reload, and ends with the process: for longer than that,
-write weight = 0 into the configuration.
-
---wait returns when no open flow is left (exit code 0) or when the limit is over (exit code 3), and
-says how many are left meanwhile. Connections that clients keep open have to be closed by them or
-by the backend.
-
-  portreeve drain 172.16.1.93 --wait 5m && systemctl restart shop
-  portreeve drain '[fd00:16::93]:8080'
-  portreeve drain 10.10.200.1";
-
-const UNDRAIN_LONG: &str = "\
-Give a drained backend or VIP new flows again, named as it was drained.
-
-  portreeve undrain 172.16.1.93";
-
-const VIP_LONG: &str = "\
-Say which addresses this gateway announces: by hand, or by a program such as keepalived that decides
-which gateway of several has them.
-
-`release` stops all answers to ARP and NDP for the address at once. Packets that still arrive are
-forwarded for gateway.linger, then the kernel gets them. `hold` announces the address again, by
-gratuitous ARP or an unsolicited advertisement too, also when it was announced all along. `all`
-means every address, those that a reload brings included.
-
-With --for, the address is released when the time is over, unless `hold` is given again before:
-whoever decides has to stay alive for it.
-
-This outlives a reload and ends with the process; how it begins says gateway.vips_at_start.
-
-  portreeve vip release 10.10.200.1
-  portreeve vip hold all";
-
-const TRACE_LONG: &str = "\
-Walk through the tables of a running gateway as a packet would, without sending one, and say each
-decision in words: where the packet comes in, whether the XDP program takes it, service, connection,
-backend and why, source address, next hop, the way out, the way back; and where it would stop, why,
-and what to do.
-
-Without a port, the question is who answers for the address, and pings it. A backend's reply is
-asked for by the backend as --from and our address and port towards it as --to.
-
-  portreeve trace --from 10.10.200.5:40000 --to 10.10.200.1:80/tcp
-  portreeve trace --from '[fd00::5]' --to '[fd00::1]:53/udp' --json
-  portreeve trace --from 10.10.200.5 --to 10.10.200.1
-
-Exit code: 0 when the packet reaches its end, 1 when it stops, or cannot be asked about.";
-
-const DOCTOR_LONG: &str = "\
-Look at this host with the eyes of the gateway, whether one runs or not: kernel, rights, memory,
-clock; interfaces, queues without sockets, XDP programs of others, offloads, MTUs; addresses, routes,
-neighbours that do not answer; and what the running gateway says. Each finding says what to do and
-ends with a word in brackets that stays the same, for scripts.
-
-Without a file, the configuration of the running gateway is taken. Nothing is changed, and nothing
-is sent without --probe.
-
-  portreeve doctor
-  portreeve doctor /etc/portreeve/gateway.toml -o json | jq '.[] | select(.severity == \"error\")'
-
-Exit code: 0 when nothing is wrong, 1 with warnings, 2 with errors.";
-
-const DETACH_LONG: &str = "\
-Take the steering program of a stopped gateway off its interfaces and remove its pins. From then on
-the kernel sees all packets again, those for the gateway's addresses too. Refused while a gateway
-runs with this directory.
-
-  systemctl stop portreeve && portreeve detach";
-
 /// The arguments of the program.
 #[derive(Debug, Parser)]
 #[command(name = "portreeve", version, about = "Kernel-bypass load balancer and gateway")]
-#[command(long_about = LONG_ABOUT, after_help = AFTER_HELP)]
+#[command(long_about = words::LONG_ABOUT, after_help = words::AFTER_HELP)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -167,38 +34,41 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Forward packets as a configuration file says
-    #[command(long_about = RUN_LONG)]
+    #[command(long_about = words::RUN_LONG)]
     Run(RunArgs),
     /// Look for everything that is wrong with a configuration file
-    #[command(long_about = CHECK_LONG)]
+    #[command(long_about = words::CHECK_LONG)]
     Check(CheckArgs),
     /// Say what a change would do before it is made
-    #[command(long_about = DIFF_LONG)]
+    #[command(long_about = words::DIFF_LONG)]
     Diff(DiffArgs),
     /// Ask a running gateway how it is
     Status(ClientArgs),
     /// Ask a running gateway for its services, backends and shares
     Services(ClientArgs),
     /// Ask a running gateway for connections
-    #[command(long_about = FLOWS_LONG)]
+    #[command(long_about = words::FLOWS_LONG)]
     Flows(FlowsArgs),
     /// Give a backend or VIP no new flows, and wait until none is left
-    #[command(long_about = DRAIN_LONG)]
+    #[command(long_about = words::DRAIN_LONG)]
     Drain(DrainArgs),
     /// Give a drained backend or VIP new flows again
-    #[command(long_about = UNDRAIN_LONG)]
+    #[command(long_about = words::UNDRAIN_LONG)]
     Undrain(UndrainArgs),
     /// Announce an address, or leave it to another gateway
-    #[command(long_about = VIP_LONG)]
+    #[command(long_about = words::VIP_LONG)]
     Vip(VipArgs),
     /// Say what a running gateway would do with a packet, and why
-    #[command(long_about = TRACE_LONG)]
+    #[command(long_about = words::TRACE_LONG)]
     Trace(TraceArgs),
     /// Say what is wrong with this host, and what to do
-    #[command(long_about = DOCTOR_LONG)]
+    #[command(long_about = words::DOCTOR_LONG)]
     Doctor(DoctorArgs),
+    /// Write packets of a running gateway to a file
+    #[command(long_about = words::CAPTURE_LONG, after_help = crate::capture::words::HELP)]
+    Capture(CaptureArgs),
     /// Take the steering program of a stopped gateway off its interfaces
-    #[command(long_about = DETACH_LONG)]
+    #[command(long_about = words::DETACH_LONG)]
     Detach(DetachArgs),
 }
 
@@ -389,6 +259,29 @@ pub enum Output {
     Json,
 }
 
+/// Arguments of `capture`.
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// Which packets; none: all
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// The file to write; without it, standard output if that is no terminal
+    #[arg(long, short, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// End after so many packets
+    #[arg(long, short, value_name = "N")]
+    pub count: Option<u64>,
+    /// End after so many seconds
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<u64>,
+    /// Bytes of each packet
+    #[arg(long, short, value_name = "N", default_value_t = crate::capture::SNAPLEN)]
+    pub snaplen: u16,
+    /// Socket of the admin API
+    #[arg(long, value_name = "PATH", default_value = "/run/portreeve/api.sock")]
+    pub socket: PathBuf,
+}
+
 /// Arguments of `detach`.
 #[derive(Debug, Args)]
 pub struct DetachArgs {
@@ -422,6 +315,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Vip(args) => commands::vip::run(&args.command),
         Command::Trace(args) => commands::trace::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Capture(args) => commands::capture::run(&args),
         Command::Detach(args) => commands::detach::run(&args),
     }
 }

@@ -20,6 +20,8 @@ pub mod vip;
 pub mod trace;
 /// `portreeve doctor`
 pub mod doctor;
+/// `portreeve capture`
+pub mod capture;
 /// `portreeve detach`
 pub mod detach;
 /// Asks the admin API.

@@ -10,6 +10,8 @@
 mod plan;
 /// `[[port]]` sections to links of the host.
 mod ports;
+/// VLANs on the links of ports.
+mod vlans;
 /// Kernel routes to routes of ours.
 mod routes;
 /// Addresses that Linux owns: we never answer for them.

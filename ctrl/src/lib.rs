@@ -52,6 +52,8 @@ pub mod notify;
 pub mod log;
 /// The running gateway: one loop, one event at a time.
 pub mod run;
+/// Packets that workers copied, on their way to a file.
+pub mod capture;
 /// The admin API and where metrics are had.
 pub mod api;
 /// Everything that is counted, for Prometheus.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rtnetlink::MulticastGroup;
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use tokio::time::Instant;
@@ -27,6 +27,7 @@ mod channels;
 mod details;
 mod dump;
 mod events;
+mod features;
 mod generic;
 mod link;
 mod manage;
@@ -61,6 +62,7 @@ pub async fn snapshot() -> Result<Topology> {
     let fresh = Kernel::open().await?.read(Stale::ALL).await?;
     Ok(Topology {
         links: fresh.links.unwrap_or_default().0,
+        vlans: fresh.vlans.unwrap_or_default(),
         addresses: fresh.addresses.unwrap_or_default(),
         routes: fresh.routes.unwrap_or_default(),
         neighbours: fresh.neighbours.as_ref().map(Neighbours::list).unwrap_or_default(),
@@ -130,6 +132,23 @@ impl Netlink {
     #[must_use]
     pub fn channels(&self, ifname: &str) -> Option<u32> {
         self.topology.link(ifname).map(|link| link.rx_queues)
+    }
+
+    /// Has the interface leave VLAN tags in the frames that it receives (rxvlan off).
+    ///
+    /// # Errors
+    /// When its driver does not let go of that offload: tagged frames would come in as untagged ones.
+    pub async fn keep_vlan_tags(&self, ifindex: u32) -> Result<()> {
+        let Some(channels) = &self.kernel.channels else {
+            tracing::warn!("this kernel does not tell whether cards take VLAN tags out of frames");
+            return Ok(());
+        };
+        if !channels.keep_vlan_tags(ifindex).await? {
+            bail!(
+                "its rx VLAN offload cannot be switched off, and would hide the tags of frames from us"
+            );
+        }
+        Ok(())
     }
 
     /// The kind of a virtual interface ("veth", "vlan", ...); `None` for hardware.
@@ -218,6 +237,9 @@ impl Netlink {
         if let Some((links, kinds)) = fresh.links {
             self.changed |= replace(&mut self.topology.links, links);
             self.kinds = kinds;
+        }
+        if let Some(vlans) = fresh.vlans {
+            self.changed |= replace(&mut self.topology.vlans, vlans);
         }
         if let Some(addresses) = fresh.addresses {
             self.changed |= replace(&mut self.topology.addresses, addresses);

@@ -29,8 +29,12 @@ pub mod standing;
 /// The backends of a service, for people.
 mod backends;
 
+/// The capture that somebody asked for.
+pub mod capture;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -165,6 +169,8 @@ pub struct Gateway {
     host_troubles: String,
     /// Shares of backends in the tables that somebody asked for.
     shares: queries::Shares,
+    /// Ends the capture that runs, while there is one.
+    capture: Weak<AtomicBool>,
     engine: Engine,
     stalls: stall::Stalls,
     steer: Steer,
@@ -200,6 +206,7 @@ impl Gateway {
         // Before anything is attached: a second instance is refused without a trace.
         let (asker, queries) = mpsc::channel(QUERIES);
         let api = api::Server::bind(&desired.gateway, asker).await?;
+        keep_vlan_tags(&desired, &netlink).await?;
         let mut steer = load_steering(&desired, &netlink)?;
         let delay_ns = options.test_delay_ns;
         let engine = Engine::start(&desired, &compiled, &netlink, &mut steer, &hops, delay_ns)?;
@@ -215,6 +222,7 @@ impl Gateway {
             in_step: apply::InStep::default(),
             host_troubles: String::new(),
             shares: queries::Shares::default(),
+            capture: Weak::new(),
             engine,
             stalls: stall::Stalls::default(),
             steer,
@@ -310,6 +318,15 @@ impl Gateway {
     fn uptime(&self) -> Duration {
         self.began.elapsed()
     }
+}
+
+/// What a card takes out of a frame no socket of ours would see.
+async fn keep_vlan_tags(desired: &Desired, netlink: &Netlink) -> Result<()> {
+    for port in engine::attachments(desired, netlink)? {
+        let kept = netlink.keep_vlan_tags(port.ifindex).await;
+        kept.with_context(|| format!("port {}: leave VLAN tags in frames", port.name))?;
+    }
+    Ok(())
 }
 
 fn load_steering(desired: &Desired, netlink: &Netlink) -> Result<Steer> {

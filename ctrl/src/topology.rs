@@ -23,6 +23,17 @@ pub struct Link {
     pub rx_queues: u32,
 }
 
+/// What makes an interface a VLAN (802.1Q) of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VlanLink {
+    /// The interface.
+    pub ifindex: u32,
+    /// The one whose frames carry its tag.
+    pub parent: u32,
+    /// Number of the VLAN.
+    pub id: u16,
+}
+
 /// An address that Linux owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkAddress {
@@ -80,6 +91,8 @@ pub struct Neighbour {
 pub struct Topology {
     /// Interfaces by index.
     pub links: Vec<Link>,
+    /// Those of them that are VLANs.
+    pub vlans: Vec<VlanLink>,
     /// Addresses in the kernel's order (the first of an interface is its primary).
     pub addresses: Vec<LinkAddress>,
     /// Routes of the main and local tables.

@@ -14,6 +14,9 @@ mod apart;
 /// What was removed while flows may refer to it.
 #[path = "compile/removal.rs"]
 mod removal;
+/// VLANs on the links of ports.
+#[path = "compile/vlans.rs"]
+mod vlans;
 #[path = "fixtures/topology.rs"]
 mod topology;
 

@@ -24,6 +24,8 @@ pub mod fragment;
 pub mod pipeline;
 /// AF_XDP: memory, frames, rings. The only place with `unsafe`, next to `mem`.
 pub mod xsk;
+/// Packets copied for people to look at.
+pub mod capture;
 /// Pin, loop, refresh the tables, hand bursts to the pipeline.
 pub mod worker;
 

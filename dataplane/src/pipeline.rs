@@ -23,6 +23,8 @@ pub mod errors;
 /// Fragments: each follows the first one of its datagram.
 pub mod fragments;
 
+/// Frames with a VLAN tag.
+pub mod vlan;
 /// What a packet is, as a value.
 pub mod packet;
 /// What a fragment is, as a value.
@@ -37,11 +39,14 @@ pub mod context;
 pub mod limiter;
 /// Frames that wait for their next hop's MAC.
 pub mod waiting;
+/// Who looks on.
+pub mod tap;
 
 pub use context::{Ctx, Memory};
 
 use arrayvec::ArrayVec;
 
+use crate::capture::Note;
 use crate::drop_reason::DropReason;
 use crate::flow::FlowHash;
 use crate::limits::BURST;
@@ -50,6 +55,7 @@ use crate::xsk::{Frame, Socket};
 use classify::Subject;
 use packet::Packet;
 use plan::Plan;
+use tap::Tap;
 use tx::Tx;
 
 /// The packets of a burst.
@@ -65,56 +71,78 @@ pub type Hashes = ArrayVec<FlowHash, BURST>;
 /// may make the flow that the next one finds. A packet of another worker's flow is handed over as it
 /// is. A plan is written in place (docs/decisions/0007).
 /// Every frame leaves through `tx` or goes home; what is made besides (fragments, a second RST) lies
-/// in `memory.extra` until `tx` sends it.
-pub fn run_burst<S: Socket>(
+/// in `memory.extra` until `tx` sends it. Frames with VLAN tags come last, as a burst of their own.
+/// This is compiled twice, since what nobody needs must not cost: with a tap and without one.
+pub fn run_burst<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
     burst: &mut Burst,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
 ) {
     let packets = parse::burst(ctx, memory, burst);
     let subjects = classify::burst(ctx, &packets);
     let hashes = fetch::burst(ctx.flows, &subjects);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
-    for (mut frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
-        if let Ok(subject) = subject
-            && subject.goes_another_way()
-        {
-            another_way(ctx, memory, tx, (frame, packet), subject);
-            continue;
+    for (frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
+        run_packet(ctx, memory, frame, (packet, subject, *hash), tx);
+    }
+    if !memory.tagged.is_empty() {
+        vlan::run(ctx, memory, tx);
+    }
+}
+
+/// Decides on one packet, and sends or ends it.
+#[inline(always)]
+fn run_packet<'a, S: Socket, T: Tap>(
+    ctx: &mut Ctx<'_>,
+    memory: &mut Memory<'_>,
+    mut frame: Frame,
+    (packet, subject, hash): (&'a Packet, &Result<Subject<'a>, DropReason>, FlowHash),
+    tx: &mut Tx<'_, S, T>,
+) {
+    tx.tap.received(ctx, memory.umem, &mut frame, packet);
+    if let Ok(subject) = subject
+        && subject.goes_another_way()
+    {
+        return another_way(ctx, memory, tx, (frame, packet), subject);
+    }
+    let mut plan = Plan::default();
+    let fate = match subject {
+        Ok(subject) => stage::stage(ctx, packet, subject, hash, &mut plan)
+            .and_then(|()| rewrite::rewrite(ctx, memory, &mut frame, packet, &plan)),
+        Err(reason) => Err(*reason),
+    };
+    match fate {
+        Ok(fate) => tx.settle(ctx, memory, frame, fate),
+        Err(DropReason::UnknownEthertype) if vlan::is_tagged(memory.umem, &mut frame) => {
+            memory.tagged.push(frame);
         }
-        let mut plan = Plan::default();
-        let fate = match subject {
-            Ok(subject) => stage::stage(ctx, packet, subject, *hash, &mut plan)
-                .and_then(|()| rewrite::rewrite(ctx, memory, &mut frame, packet, &plan)),
-            Err(reason) => Err(*reason),
-        };
-        match fate {
-            Ok(fate) => tx.settle(ctx, memory, frame, fate),
-            Err(reason) => {
-                if reason == DropReason::NeighbourOther {
-                    claim::notice(ctx, packet, tx.ask);
-                }
-                ctx.counters.dropped(reason);
-                memory.pool.give(frame);
+        Err(reason) => {
+            if reason == DropReason::NeighbourOther {
+                claim::notice(ctx, packet, tx.ask);
             }
+            ctx.counters.dropped(reason);
+            tx.tap.became(Note::Dropped(reason));
+            memory.pool.give(frame);
         }
     }
 }
 
 /// Packets that say themselves neither whose they are nor what becomes of them here.
 #[inline(never)]
-fn another_way<S: Socket>(
+fn another_way<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
     (frame, packet): (Frame, &Packet),
     subject: &Subject<'_>,
 ) {
     match subject {
-        Subject::Elsewhere(owner) => tx::hand_over(ctx, memory, frame, *owner),
-        Subject::Fragment(ip) => fragments::meet(ctx, memory, tx, (frame, packet), ip),
-        Subject::Error(ip) => errors::pass_on(ctx, memory, tx, (frame, packet), ip),
+        Subject::Elsewhere(owner) => tx.hand_over(ctx, memory, frame, *owner),
+        Subject::Fragment(ip) => {
+            fragments::meet(ctx, memory, &mut tx.rare(), (frame, packet), ip);
+        }
+        Subject::Error(ip) => errors::pass_on(ctx, memory, &mut tx.rare(), (frame, packet), ip),
         _ => unreachable!("it goes through the steps"),
     }
 }

@@ -7,6 +7,8 @@ pub mod id;
 pub mod registry;
 /// Ports: the network interfaces that we drive.
 pub mod port;
+/// VLANs on the links of ports.
+pub mod vlan;
 /// Addresses that we own: VIPs and SNAT addresses.
 pub mod address;
 /// Frontends: (VIP, port, protocol) and how it is balanced.
@@ -41,3 +43,4 @@ pub use port::{Port, PortId, PortMask};
 pub use prefixes::Prefixes;
 pub use route::{Hop, Route, Routing};
 pub use snapshot::{Tables, Timeouts};
+pub use vlan::Vlan;

@@ -41,6 +41,13 @@ impl Clock {
     }
 }
 
+/// Nanoseconds since 1970, for packets that are shown to people.
+#[must_use]
+pub fn wall_ns() -> u64 {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since_1970.map_or(0, |since| since.as_nanos() as u64)
+}
+
 /// Wastes time: what `--test-delay-ns` asks for.
 #[cold]
 #[expect(clippy::disallowed_methods, reason = "only a worker that is slow on purpose comes here")]

@@ -9,12 +9,15 @@ pub mod idle;
 pub mod nap;
 /// The other workers.
 pub mod peers;
+/// While somebody looks on.
+mod watched;
 
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use crossbeam::channel::Receiver;
 
+use crate::capture::Recorder;
 use crate::counters::Counters;
 use crate::drop_reason::DropReason;
 use crate::flow::{FlowTable, FlowTableConfig};
@@ -23,6 +26,7 @@ use crate::limits::{FRAGMENTS_HELD_MAX, SWEEP_STEP};
 use crate::pipeline::context::{EXTRA_MAX, Share};
 use crate::pipeline::fragments::{give_up, run_noted};
 use crate::pipeline::limiter::Limiters;
+use crate::pipeline::tap::{Off, Tap};
 use crate::pipeline::tx::{AskHop, Lane, Tx, Ways};
 use crate::pipeline::waiting::Waiting;
 use crate::pipeline::{Ctx, Memory, run_burst};
@@ -83,6 +87,7 @@ pub struct Worker<S> {
     flows: FlowTable,
     waiting: Waiting,
     limiters: Limiters,
+    tagged: Box<Burst>,
     extra: ArrayVec<(Frame, Hop), EXTRA_MAX>,
     fragments: Fragments,
     /// Away only while it is run.
@@ -90,6 +95,8 @@ pub struct Worker<S> {
     /// What each other worker handed over.
     handed: Vec<Handed>,
     idents: Idents,
+    /// Copies packets while somebody wants to see them; away only while it does.
+    capture: Option<Box<Recorder>>,
     clock: Clock,
     seen_epoch: u64,
     waiting_looked: Tick,
@@ -143,9 +150,11 @@ impl<S: Socket> Worker<S> {
             flows: FlowTable::new(setup.flows),
             waiting: Waiting::new(now),
             limiters: Limiters::new(now),
+            tagged: Box::default(),
             extra: ArrayVec::new(),
             burst: Some(Box::default()),
             handed,
+            capture: None,
             clock,
             seen_epoch: 0,
             waiting_looked: now,
@@ -269,7 +278,7 @@ impl<S: Socket> Worker<S> {
                 continue;
             }
             let noted = (&mut *burst, &*notes);
-            self.lend_as(lane, now, true, |ctx, memory, tx| run_noted(ctx, memory, noted, tx));
+            self.watched(lane, now, true, |ctx, memory, tx| run_noted(ctx, memory, noted, tx));
             notes.clear();
         }
         self.handed = handed;
@@ -280,7 +289,12 @@ impl<S: Socket> Worker<S> {
         if self.delay_ns > 0 {
             spin(self.delay_ns * burst.len() as u64);
         }
-        self.lend_as(lane, now, handed, |ctx, memory, tx| run_burst(ctx, memory, burst, tx));
+        if self.capture.is_some() {
+            return self.watched(lane, now, handed, |ctx, memory, tx| {
+                run_burst(ctx, memory, burst, tx);
+            });
+        }
+        self.lend_as((lane, handed), now, Off, |ctx, memory, tx| run_burst(ctx, memory, burst, tx));
     }
 
     /// Lends the parts of the worker to the pipeline, or to a benchmark that runs a piece of it.
@@ -290,21 +304,22 @@ impl<S: Socket> Worker<S> {
         now: Tick,
         work: impl FnOnce(&mut Ctx<'_>, &mut Memory<'_>, &mut Tx<'_, S>) -> R,
     ) -> R {
-        self.lend_as(lane, now, false, work)
+        self.lend_as((lane, false), now, Off, work)
     }
 
-    fn lend_as<R>(
+    fn lend_as<T: Tap, R>(
         &mut self,
-        lane: usize,
+        (lane, handed): (usize, bool),
         now: Tick,
-        handed: bool,
-        work: impl FnOnce(&mut Ctx<'_>, &mut Memory<'_>, &mut Tx<'_, S>) -> R,
+        tap: T,
+        work: impl FnOnce(&mut Ctx<'_>, &mut Memory<'_>, &mut Tx<'_, S, T>) -> R,
     ) -> R {
         let mut ctx = Ctx {
             tables: self.tables.refresh(),
             flows: &mut self.flows,
             counters: &self.counters,
             port: self.lanes[lane].port,
+            vlan: 0,
             now,
             share: Share { classes: self.peers.classes(), own: self.peers.own(), handed },
             limiters: &mut self.limiters,
@@ -313,6 +328,7 @@ impl<S: Socket> Worker<S> {
         let mut memory = Memory {
             umem: &self.umem,
             pool: &mut self.pool,
+            tagged: &mut self.tagged,
             extra: &mut self.extra,
             fragments: &mut self.fragments,
             peers: &mut self.peers,
@@ -323,6 +339,7 @@ impl<S: Socket> Worker<S> {
             lane,
             waiting: &mut self.waiting,
             ask: self.ask.as_ref(),
+            tap,
         };
         work(&mut ctx, &mut memory, &mut tx)
     }
@@ -337,14 +354,14 @@ impl<S: Socket> Worker<S> {
             return;
         }
         self.waiting_looked = now;
-        self.lend(0, now, |ctx, memory, tx| tx.release_waiting(ctx, memory));
+        self.watched(0, now, false, |ctx, memory, tx| tx.release_waiting(ctx, memory));
     }
 
     /// Fragments whose first one did not come have waited in vain.
     fn expire_fragments(&mut self, now: Tick) {
         while let Some(held) = self.fragments.expire(now) {
             let lane = self.lanes.iter().position(|lane| lane.port == held.port);
-            self.lend(lane.unwrap_or_default(), now, |ctx, memory, tx| {
+            self.watched(lane.unwrap_or_default(), now, false, |ctx, memory, tx| {
                 give_up(ctx, memory, tx, held, DropReason::FragmentExpired);
             });
         }
@@ -394,8 +411,10 @@ impl<S: Socket> Worker<S> {
     fn obey(&mut self, command: Command, now: Tick) -> bool {
         match command {
             Command::Announce { addr, port } => {
-                if let Some(lane) = self.lanes.iter().position(|lane| lane.port == port) {
-                    self.lend(lane, now, |ctx, memory, tx| {
+                // A VLAN has no lane of its own; its tag is put in on the way out.
+                let own = self.lanes.iter().position(|lane| lane.port == port);
+                if let Some(lane) = own.or((!self.lanes.is_empty()).then_some(0)) {
+                    self.watched(lane, now, false, |ctx, memory, tx| {
                         tx.announce(ctx, memory, port, addr);
                     });
                 }
@@ -405,6 +424,11 @@ impl<S: Socket> Worker<S> {
             }
             Command::FindFlow(name, reply) => reply(name.find(&self.flows, now)),
             Command::TakeCensus(reply) => reply(self.census()),
+            Command::BeginCapture(recorder, begun) => {
+                self.capture = Some(recorder);
+                begun();
+            }
+            Command::EndCapture(reply) => reply(self.capture.take()),
             Command::Stop => return true,
         }
         false

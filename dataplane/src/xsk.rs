@@ -21,6 +21,8 @@ pub mod kernel;
 /// Rings without a kernel, for tests and benchmarks.
 pub mod sim;
 
+/// Bytes put into a packet.
+mod insert;
 mod options;
 
 pub use frame::Frame;

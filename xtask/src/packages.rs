@@ -28,6 +28,7 @@ pub const LAB: &[&str] = &[
     "nginx",
     "procps",
     "tcpdump",
+    "tshark",
     "traceroute",
     "valgrind",
 ];

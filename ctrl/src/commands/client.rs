@@ -1,10 +1,11 @@
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode, header};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +46,22 @@ fn exchange(socket: &Path, method: Method, path: &str, body: Bytes) -> anyhow::R
 }
 
 async fn ask(socket: &Path, method: Method, path: &str, body: Bytes) -> anyhow::Result<String> {
+    let response = send(socket, method, path, body).await?;
+    let body = response.into_body().collect().await;
+    let body = body.with_context(|| format!("the answer to {path} broke off"))?;
+    Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+}
+
+/// Asks for something whose answer comes bit by bit.
+///
+/// # Errors
+/// When nobody answers, or says no; the message is what was said.
+pub async fn send(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> anyhow::Result<Response<Incoming>> {
     let stream = UnixStream::connect(socket).await.with_context(|| {
         format!(
             "cannot connect to {}: does the gateway run, and with this socket (--socket)?",
@@ -54,7 +71,7 @@ async fn ask(socket: &Path, method: Method, path: &str, body: Bytes) -> anyhow::
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // The connection ends with its error when the request does, which is the better message.
-    let driver = tokio::spawn(connection);
+    tokio::spawn(connection);
     let what = format!("{method} {path}");
     let request = Request::builder()
         .method(method)
@@ -64,13 +81,42 @@ async fn ask(socket: &Path, method: Method, path: &str, body: Bytes) -> anyhow::
         .body(Full::new(body))?;
     let response = sender.send_request(request).await.with_context(|| format!("{what} failed"))?;
     let status = response.status();
-    let body = response.into_body().collect().await.with_context(|| format!("{what} broke off"))?;
-    driver.abort();
-    let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let body = response.into_body().collect().await;
+    let body = body.with_context(|| format!("{what} broke off"))?.to_bytes();
+    let said = String::from_utf8_lossy(&body);
+    let said = said.trim();
     match status {
-        StatusCode::OK => Ok(text),
         // Refused, in words for people.
-        StatusCode::CONFLICT | StatusCode::BAD_REQUEST => bail!("{}", text.trim()),
-        _ => bail!("{what}: {status}: {}", text.trim()),
+        StatusCode::CONFLICT | StatusCode::BAD_REQUEST => {
+            bail!("{}", said.strip_prefix("error: ").unwrap_or(said))
+        }
+        _ => bail!("{what}: {status}: {said}"),
+    }
+}
+
+/// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).
+pub fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            other => drop(write!(out, "%{other:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_services_are_escaped() {
+        assert_eq!(escaped("ns/web&x=1 é"), "ns%2Fweb%26x%3D1%20%C3%A9");
     }
 }

@@ -1,4 +1,3 @@
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -26,23 +25,9 @@ fn path(args: &FlowsArgs) -> String {
     let mut path = format!("/v1/flows?limit={}", args.limit);
     if let Some(service) = &args.service {
         path += "&service=";
-        path += &escaped(service);
+        path += &client::escaped(service);
     }
     path
-}
-
-/// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            other => drop(write!(out, "%{other:02X}")),
-        }
-    }
-    out
 }
 
 fn render(flows: &[Flow]) -> String {
@@ -87,11 +72,6 @@ fn source(flow: &Flow) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_services_are_escaped() {
-        assert_eq!(escaped("ns/web&x=1 é"), "ns%2Fweb%26x%3D1%20%C3%A9");
-    }
 
     #[test]
     fn a_flow_whose_service_was_removed_is_still_shown() {

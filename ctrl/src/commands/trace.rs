@@ -1,7 +1,6 @@
 use std::process::ExitCode;
 
-use super::client;
-use super::flows::escaped;
+use super::client::{self, escaped};
 use crate::cli::{Output, PROBLEMS, TraceArgs};
 use crate::trace::{Protocol, Target, Trace, Verdict};
 

@@ -95,7 +95,10 @@ fn same_but_services(last: &Last, desired: &Desired, topology: &Topology) -> boo
 }
 
 fn same_but_neighbours(old: &Topology, new: &Topology) -> bool {
-    old.links == new.links && old.addresses == new.addresses && old.routes == new.routes
+    old.links == new.links
+        && old.vlans == new.vlans
+        && old.addresses == new.addresses
+        && old.routes == new.routes
 }
 
 /// Whether two frontends differ in nothing but their backends and table size.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataplane::limits::PORTS_MAX;
 use dataplane::tables::frontend::FrontendKey;
 use dataplane::tables::{Hop, HopId, PortId, Route, Tables};
 use ipnet::IpNet;
@@ -12,7 +13,7 @@ use super::frontends::MaglevMemo;
 use super::plan::{FrontendPlan, Plan};
 use super::routes::{self, Lookup};
 use super::view::{FrontendView, MemberView, ServiceView};
-use super::{BackendKey, Compiled, Compiler, grave, hops, keep, owned};
+use super::{BackendKey, Compiled, Compiler, grave, hops, keep, owned, vlans};
 use crate::desired::{Desired, Service};
 use crate::topology::Topology;
 
@@ -27,6 +28,8 @@ pub struct Memo {
     pub last: Option<Last>,
     pub routes: Arc<[(IpNet, Route)]>,
     pub hops: Vec<(HopId, Hop)>,
+    /// Names of the VLANs that have ids, which follow those of the ports.
+    pub vlans: Vec<Box<str>>,
     pub maglev: MaglevMemo,
     /// Backends of every frontend in order, removed frontends included.
     pub members: HashMap<FrontendKey, Vec<BackendKey>>,
@@ -48,11 +51,10 @@ impl Memo {
         desired: &Desired,
         topology: &Topology,
     ) -> Arc<Lookup> {
-        let wanted: Vec<&str> = desired.ports.iter().map(|port| port.name.as_str()).collect();
-        let names: Vec<&str> =
-            if known.is_empty() { wanted } else { known.iter().map(|name| &**name).collect() };
+        let vlans = self.vlan_names(known, desired, topology);
+        let names = port_names(known, desired).into_iter().chain(vlans.iter().map(|name| &**name));
         let ids: HashMap<u32, PortId> = (0..)
-            .zip(names)
+            .zip(names.take(PORTS_MAX))
             .filter_map(|(id, name)| Some((topology.link(name)?.ifindex, PortId(id))))
             .collect();
         let routes = routes::convert(topology, |ifindex| ids.get(&ifindex).copied());
@@ -70,6 +72,24 @@ impl Memo {
         let gone = old.into_iter().filter(|key| held.binary_search(key).is_err());
         gone.map(|key| (frontend.key, key)).collect()
     }
+
+    /// Names of the VLANs, in the order of their ids.
+    pub fn vlan_names(
+        &self,
+        known: &[Box<str>],
+        desired: &Desired,
+        topology: &Topology,
+    ) -> Vec<Box<str>> {
+        vlans::names(&self.vlans, &port_names(known, desired), topology)
+    }
+}
+
+/// Names of the ports that have rings, in the order of their ids.
+fn port_names<'n>(known: &'n [Box<str>], desired: &'n Desired) -> Vec<&'n str> {
+    match known {
+        [] => desired.ports.iter().map(|port| port.name.as_str()).collect(),
+        known => known.iter().map(|name| &**name).collect(),
+    }
 }
 
 impl Compiler {
@@ -81,7 +101,9 @@ impl Compiler {
         mut plan: Plan,
         now: Duration,
     ) -> Compiled {
-        self.ports = plan.ports.ports.iter().map(|port| port.name.clone()).collect();
+        let mut names = plan.ports.ports.iter().map(|port| port.name.clone());
+        self.ports = names.by_ref().take(desired.ports.len()).collect();
+        self.memo.vlans = names.collect();
         let age = grave::age(&desired.timeouts);
         self.bury(&mut plan, topology, now, age);
         let snat = self.build_snat(&plan);
@@ -106,6 +128,7 @@ impl Compiler {
             warnings: plan.troubles.warnings(),
             tables: Tables {
                 ports: kept(&old.tables.ports, plan.ports.ports.as_slice().into()),
+                vlans: kept(&old.tables.vlans, plan.ports.vlans.as_slice().into()),
                 addresses: kept(&old.tables.addresses, Arc::new(owned.into_iter().collect())),
                 frontends,
                 backends,

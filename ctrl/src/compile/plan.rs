@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use dataplane::addr::{Addr, Family};
 use dataplane::tables::frontend::{FrontendKey, Mode};
-use dataplane::tables::{FrontendId, Policy, Port, PortId, PortMask, SnatAddress};
+use dataplane::tables::{FrontendId, Policy, Port, PortId, PortMask, SnatAddress, Vlan};
 
 use super::backends::{Backends, HopKey};
 use super::linux::LinuxOwned;
@@ -11,7 +11,7 @@ use super::routes::Lookup;
 use super::uses::Uses;
 use super::{
     BackendKey, Compiler, Strictness, TOMBSTONES_MAX, backends, ports, reach, routers, services,
-    snat,
+    snat, vlans,
 };
 use crate::desired::Desired;
 use crate::desired::apart::Apart;
@@ -76,6 +76,8 @@ impl Troubles {
 pub struct PortPlan {
     pub ports: Vec<Port>,
     pub ifindex: Vec<u32>,
+    /// Those of them that are VLANs on the links of others; they come last.
+    pub vlans: Vec<Vlan>,
     /// Ports in force that cannot be used now.
     pub unusable: Vec<Problem>,
 }
@@ -144,6 +146,8 @@ pub fn plan(
         Strictness::Running => &compiler.memo.compiled.tables.ports,
     };
     let mut ports = ports::plan(&compiler.ports, known, desired, topology)?;
+    let names = compiler.memo.vlan_names(&compiler.ports, desired, topology);
+    vlans::append(&mut ports, &names, topology);
     let linux = LinuxOwned::new(topology);
     let services = &desired.services;
     let frontends: Vec<_> =

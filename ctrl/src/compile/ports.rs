@@ -108,7 +108,8 @@ fn usable<'t>(
     Ok(link)
 }
 
-fn port(link: &Link, topology: &Topology) -> Port {
+/// A link as packets see it.
+pub fn port(link: &Link, topology: &Topology) -> Port {
     let first = |v4: bool| {
         topology
             .addresses

@@ -19,8 +19,8 @@ const ETHTOOL_A_CHANNELS_COMBINED_COUNT: u16 = 9;
 /// Asks ethtool's family.
 #[derive(Clone, Debug)]
 pub(super) struct Channels {
-    requests: Requests<Generic>,
-    family: Family,
+    pub(super) requests: Requests<Generic>,
+    pub(super) family: Family,
 }
 
 impl Channels {

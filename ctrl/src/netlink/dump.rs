@@ -10,7 +10,7 @@ use super::channels::Channels;
 use super::neighbour::{self, Neighbours};
 use super::request::Requests;
 use super::{address, link, route};
-use crate::topology::{KernelRoute, Link, LinkAddress};
+use crate::topology::{KernelRoute, Link, LinkAddress, VlanLink};
 
 /// Where questions go.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub(super) struct Stale {
 pub(super) struct Fresh {
     /// Links, and the kind of driver of each.
     pub(super) links: Option<(Vec<Link>, BTreeMap<u32, String>)>,
+    /// VLANs among them.
+    pub(super) vlans: Option<Vec<VlanLink>>,
     /// Addresses in the kernel's order.
     pub(super) addresses: Option<Vec<LinkAddress>>,
     /// Routes of the main and local tables.
@@ -73,7 +75,9 @@ impl Kernel {
     pub(super) async fn read(self, stale: Stale) -> Result<Fresh> {
         let mut fresh = Fresh::default();
         if stale.links {
-            fresh.links = Some(self.links().await?);
+            let (links, kinds, vlans) = self.links().await?;
+            fresh.links = Some((links, kinds));
+            fresh.vlans = Some(vlans);
         }
         if stale.addresses {
             fresh.addresses = Some(self.addresses().await?);
@@ -87,20 +91,22 @@ impl Kernel {
         Ok(fresh)
     }
 
-    async fn links(&self) -> Result<(Vec<Link>, BTreeMap<u32, String>)> {
+    async fn links(&self) -> Result<(Vec<Link>, BTreeMap<u32, String>, Vec<VlanLink>)> {
         let queues = match &self.channels {
             Some(channels) => channels.dump().await?,
             None => BTreeMap::new(),
         };
-        let (mut links, mut kinds) = (Vec::new(), BTreeMap::new());
+        let (mut links, mut kinds, mut vlans) = (Vec::new(), BTreeMap::new(), Vec::new());
         for message in self.route.dump(link::question()).await.context("list links")? {
             let RouteNetlinkMessage::NewLink(message) = message else { continue };
             let Some((link, kind)) = link::decode(&message, &queues) else { continue };
             kinds.extend(kind.map(|kind| (link.ifindex, kind)));
             links.push(link);
+            vlans.extend(link::vlan(&message));
         }
         links.sort_by_key(|link: &Link| link.ifindex);
-        Ok((links, kinds))
+        vlans.sort_by_key(|vlan| vlan.ifindex);
+        Ok((links, kinds, vlans))
     }
 
     async fn addresses(&self) -> Result<Vec<LinkAddress>> {

@@ -13,9 +13,11 @@ use tokio::sync::oneshot;
 
 use super::Gateway;
 use super::backends::Sources;
+use super::capture::Answer;
 use super::engine::worker::{Handle, WorkerThread};
 use super::orders::Order;
 use crate::api_types::{self, Flow, Frames, Reload, Service, Status};
+use crate::capture;
 use crate::compile::{FrontendView, ServiceView, shares};
 use crate::memory;
 use crate::metrics;
@@ -40,6 +42,15 @@ pub enum Query {
     Order(Order),
     /// What would become of a packet?
     Trace(Question, oneshot::Sender<Result<Trace, String>>),
+    /// Show packets as they come.
+    Capture {
+        /// Which.
+        request: capture::Request,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Answer>,
+    },
+    /// Show no more; says whether any were shown.
+    EndCapture(oneshot::Sender<bool>),
     /// Everything that is counted, in OpenMetrics text.
     Metrics(oneshot::Sender<String>),
 }
@@ -85,6 +96,8 @@ impl Gateway {
                 }
                 Err(wrong) => drop(reply.send(Err(wrong))),
             },
+            Query::Capture { request, reply } => self.begin_capture(&request, reply),
+            Query::EndCapture(reply) => drop(reply.send(self.end_capture())),
             Query::Metrics(reply) => {
                 let _ = reply.send(metrics::render(&self.status(), &self.services()));
             }
@@ -126,7 +139,9 @@ impl Gateway {
 
     fn ports(&self) -> Vec<api_types::Port> {
         let attached = &self.steer.report().ports;
-        let ports = (0..).map(PortId).zip(self.compiled.tables.ports.iter());
+        // VLANs, which come after them, have no rings.
+        let ports = self.compiled.tables.ports.iter().take(self.desired.ports.len());
+        let ports = (0..).map(PortId).zip(ports);
         ports
             .map(|(id, port)| {
                 let sum = |counter: fn(&PortCounters) -> &Counter| {

@@ -7,6 +7,7 @@ pub mod keys;
 mod place;
 /// A table with known keys.
 mod section;
+pub(crate) use section::closest;
 /// One value of a section.
 mod item;
 /// Values that are addresses, port ranges or durations.

@@ -102,7 +102,9 @@ pub fn announced_on_ports(
         return;
     }
     for name in names {
-        if desired.ports.iter().any(|port| port.name == *name) {
+        // `eth0.7`: a VLAN of `eth0`, which may come and go.
+        let of_vlan = |port: &str| name.strip_prefix(port).is_some_and(|id| id.starts_with('.'));
+        if desired.ports.iter().any(|port| port.name == *name || of_vlan(&port.name)) {
             continue;
         }
         let known: Vec<&str> = desired.ports.iter().map(|port| port.name.as_str()).collect();

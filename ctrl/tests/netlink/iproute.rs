@@ -20,6 +20,8 @@ pub fn topology() -> Topology {
     let neighbours = json("-j neigh show nud all");
     sorted(Topology {
         links: links.iter().map(link).collect(),
+        // There is none in this namespace.
+        vlans: Vec::new(),
         addresses: links.iter().flat_map(addresses).collect(),
         routes: v4
             .iter()

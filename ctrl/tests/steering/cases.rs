@@ -101,7 +101,10 @@ fn link() -> Vec<Case> {
         ),
         ("router solicitation", mcast(ALL_NODES, ICMPV6, ndp(133, WHOLE6)), Other),
         ("multicast udp", mcast(ALL_NODES, UDP, ports(5353, 5353)), Other),
-        ("vlan tag before a packet to an address of ours", eth(UNICAST, 0x8100, &tagged), Other),
+        ("vlan tag before a packet to an address of ours", eth(UNICAST, 0x8100, &tagged), Owned),
+        ("two vlan tags", eth(UNICAST, 0x8100, &[&[0, 6, 0x81, 0], &tagged[..]].concat()), Other),
+        ("provider tag", eth(UNICAST, 0x88a8, &tagged), Other),
+        ("vlan tag cut off", eth(UNICAST, 0x8100, &[0, 5]), Other),
         ("lldp", eth(BROADCAST, 0x88cc, &[0; 40]), Other),
     ]
 }

@@ -63,6 +63,15 @@ pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
     subjects
 }
 
+/// The same for one packet that came in through `port`.
+pub(super) fn one<'a>(
+    ctx: &Ctx<'a>,
+    port: PortId,
+    packet: &'a Packet,
+) -> Result<Subject<'a>, DropReason> {
+    owned_by(&ctx.share, classify(ctx.tables, port, packet)?)
+}
+
 /// Says whether a subject is another worker's: by the port that is the client's, or stands for it
 /// (our source ports are chosen in the class of the client's).
 #[inline]

@@ -9,6 +9,7 @@ use crate::tables::Hop;
 use crate::tables::{PortId, Tables};
 use crate::time::Tick;
 use crate::worker::peers::Peers;
+use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Pool, Umem};
 
 /// Frames that one packet can turn into besides its own.
@@ -23,8 +24,10 @@ pub struct Ctx<'a> {
     pub flows: &'a mut FlowTable,
     /// Counters of this worker.
     pub counters: &'a Counters,
-    /// The port that the burst came in through.
+    /// The port that the burst came in through; of a packet with a VLAN tag, that of the VLAN.
     pub port: PortId,
+    /// The VLAN whose tag the packet at hand had, and its answer gets; 0: none.
+    pub vlan: u16,
     /// The time, read once for the burst.
     pub now: Tick,
     /// Which flows are this worker's.
@@ -67,6 +70,8 @@ pub struct Memory<'a> {
     pub umem: &'a Umem,
     /// Free frames.
     pub pool: &'a mut Pool,
+    /// Frames of the burst with VLAN tags, which wait until it is over.
+    pub tagged: &'a mut Burst,
     /// Frames made on the way: fragments, the second RST. Drained after each packet.
     pub extra: &'a mut ArrayVec<(Frame, Hop), EXTRA_MAX>,
     /// Datagrams in pieces, and frames that wait for the first one of theirs.

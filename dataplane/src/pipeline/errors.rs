@@ -6,17 +6,18 @@ use super::classify::{self, Subject};
 use super::context::{Ctx, Memory};
 use super::packet::{Ip, Packet};
 use super::plan::Fate;
-use super::tx::{Tx, hand_over};
+use super::tap::Tap;
+use super::tx::Tx;
 use super::{quote, rewrite, stage};
 use crate::xsk::{Frame, Socket};
 
 /// Translates the error in `frame` and sends it on, or hands it to the owner of its flow.
 #[cold]
 #[inline(never)]
-pub(super) fn pass_on<S: Socket>(
+pub(super) fn pass_on<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
     (mut frame, packet): (Frame, &Packet),
     ip: &Ip,
 ) {
@@ -27,7 +28,7 @@ pub(super) fn pass_on<S: Socket>(
     let subject = classify::of_ports(ctx.tables, &quote.ip, &quote.transport)
         .and_then(|subject| classify::owned_by(&ctx.share, subject));
     if let Ok(Subject::Elsewhere(owner)) = subject {
-        return hand_over(ctx, memory, frame, owner);
+        return tx.hand_over(ctx, memory, frame, owner);
     }
     let onward = subject.and_then(|subject| stage::error(ctx, packet, ip, &subject));
     let sent = onward.and_then(|onward| {

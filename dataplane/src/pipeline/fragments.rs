@@ -8,9 +8,11 @@ use super::packet::{Body, Ip, Packet};
 use super::parse::parse;
 use super::piece::Piece;
 use super::plan::Plan;
-use super::tx::{self, Tx};
-use super::{fetch, rewrite, stage};
+use super::tap::Tap;
+use super::tx::Tx;
+use super::{fetch, rewrite, stage, vlan};
 use crate::addr::{Mac, Proto};
+use crate::capture;
 use crate::drop_reason::DropReason;
 use crate::fragment::{Held, Note};
 use crate::xsk::handover::Notes;
@@ -20,10 +22,10 @@ use crate::xsk::{Frame, Socket};
 /// A fragment comes to the worker at which its datagram meets, or goes there.
 #[cold]
 #[inline(never)]
-pub(super) fn meet<S: Socket>(
+pub(super) fn meet<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
     (mut frame, packet): (Frame, &Packet),
     ip: &Ip,
 ) {
@@ -35,7 +37,7 @@ pub(super) fn meet<S: Socket>(
     };
     let meeting = piece.key.meets_at(ctx.share.classes);
     if meeting != ctx.share.own {
-        return tx::hand_over(ctx, memory, frame, meeting);
+        return tx.hand_over(ctx, memory, frame, meeting);
     }
     match learn(ctx, memory, &piece) {
         Ok(Some(note)) => {
@@ -45,6 +47,7 @@ pub(super) fn meet<S: Socket>(
             }
         }
         Ok(None) => {
+            tx.tap.became(capture::Note::Waits);
             memory.fragments.hold(&piece.key, frame, (ctx.port, ours), ctx.now);
             while let Some(held) = memory.fragments.overflow() {
                 give_up(ctx, memory, tx, held, DropReason::FragmentsFull);
@@ -71,10 +74,10 @@ fn learn(
 }
 
 /// The pieces that came before the first one go on as if they came now.
-fn release<S: Socket>(
+fn release<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
     first: &Piece,
 ) {
     while let Some(held) = memory.fragments.release(&first.key) {
@@ -94,10 +97,10 @@ fn release<S: Socket>(
 }
 
 /// A fragment with known ports goes to the owner of its flow, or on from here.
-fn go_on<S: Socket>(
+fn go_on<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
     (frame, packet): (Frame, &Packet),
     (ip, piece, note): (&Ip, &Piece, Note),
 ) {
@@ -105,22 +108,28 @@ fn go_on<S: Socket>(
     let owner = classify::of_ports(ctx.tables, &ip, &transport)
         .map(|subject| classify::elsewhere(&ctx.share, &subject));
     match owner {
-        Ok(Some(owner)) => tx::hand_over_noted(ctx, memory, frame, owner, note),
+        Ok(Some(owner)) => tx.hand_over_noted(ctx, memory, frame, owner, note),
         Ok(None) => carry_out(ctx, memory, tx, (frame, packet), (&ip, piece, note)),
         Err(reason) => tx.end(ctx, memory, frame, reason),
     }
 }
 
 /// Fragments that were handed over by the worker at which they met, with what is known of their ports.
-pub fn run_noted<S: Socket>(
+pub fn run_noted<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
     (burst, notes): (&mut Burst, &Notes),
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
 ) {
+    let port = ctx.port;
     for (mut frame, note) in burst.drain(..).zip(notes) {
-        let packet = read(memory, &mut frame);
-        ctx.counters.received(ctx.port, true, 1, frame.total_len() as u64);
+        ctx.counters.received(port, true, 1, frame.total_len() as u64);
+        let (packet, vlan) =
+            vlan::untag(memory.umem, &mut frame).unwrap_or_else(|| (read(memory, &mut frame), 0));
+        (ctx.port, ctx.vlan) = (ctx.tables.arrived(port, vlan), vlan);
+        // A tag is put into answers by the copy of the packet path that looks on.
+        let tx = &mut tx.rare();
+        tx.tap.received(ctx, memory.umem, &mut frame, &packet);
         let note = Note::from_bits(*note);
         let ours = with_piece(memory, &mut frame, &packet).and_then(|(ip, piece)| {
             let (ip, transport) = piece.with_ports(ip, &note);
@@ -137,13 +146,14 @@ pub fn run_noted<S: Socket>(
             Err(reason) => tx.end(ctx, memory, frame, reason),
         }
     }
+    (ctx.port, ctx.vlan) = (port, 0);
 }
 
 /// The owner of the flow decides on a fragment and sends it on.
-fn carry_out<S: Socket>(
+fn carry_out<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
     (mut frame, packet): (Frame, &Packet),
     (ip, piece, note): (&Ip, &Piece, Note),
 ) {
@@ -172,10 +182,10 @@ fn decide<'a>(
 
 /// A fragment has waited in vain. What came to us as to a router goes on by itself: the steering program
 /// takes every later fragment of a backend in mode `nat`, but first ones of services only.
-pub fn give_up<S: Socket>(
+pub fn give_up<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
     held: Held,
     reason: DropReason,
 ) {
@@ -199,10 +209,10 @@ pub fn give_up<S: Socket>(
 }
 
 /// A fragment without ports came to us as to a router, from a backend in mode `nat`.
-fn route<S: Socket>(
+fn route<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
-    tx: &mut Tx<'_, S>,
+    tx: &mut Tx<'_, S, T>,
     (mut frame, packet): (Frame, &Packet),
     ip: &Ip,
 ) {

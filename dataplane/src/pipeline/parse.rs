@@ -4,7 +4,7 @@
 use zerocopy::{FromBytes, IntoBytes as _};
 
 use super::packet::{Arp, Body, Ip, Packet, Transport, Upper};
-use super::{Ctx, Memory, Packets};
+use super::{Ctx, Memory, Packets, vlan};
 use crate::addr::{Addr, Mac, Proto};
 use crate::drop_reason::DropReason;
 use crate::wire::tcp::Flags;
@@ -49,7 +49,12 @@ pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
 pub fn parse(bytes: &[u8], total: usize) -> Packet {
     let mut packets = Packets::new();
     read(bytes, total, &mut packets);
-    packets[0]
+    match packets[0].body {
+        Body::Broken(DropReason::UnknownEthertype) => {
+            vlan::read_copy(bytes, total).map_or(packets[0], |(packet, _)| packet)
+        }
+        _ => packets[0],
+    }
 }
 
 /// Each kind of packet is written where it will be read, at the end of its own way: put together

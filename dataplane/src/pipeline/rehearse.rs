@@ -223,6 +223,7 @@ impl<'t> Rehearsal<'t> {
             flows: &mut self.flows,
             counters: &self.counters,
             port,
+            vlan: 0,
             now: self.now,
             share: ALL,
             limiters: &mut self.limiters,

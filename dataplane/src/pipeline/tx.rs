@@ -4,10 +4,13 @@
 use super::context::{Ctx, Memory};
 use super::plan::Fate;
 use super::rewrite::neighbour;
+use super::tap::{Off, Tap};
+use super::vlan;
 use super::waiting::{Origin, Outcome, Waiting};
 use crate::addr::{Addr, Class, Mac};
+use crate::capture::{Note, Watched};
 use crate::drop_reason::DropReason;
-use crate::fragment::Note;
+use crate::fragment;
 use crate::limits::PORTS_MAX;
 use crate::tables::{Hop, PortId};
 use crate::xsk::{Frame, Socket};
@@ -64,7 +67,7 @@ pub trait AskHop {
 }
 
 /// The ways out of one worker.
-pub struct Tx<'a, S> {
+pub struct Tx<'a, S, T = Off> {
     /// All (port, queue) of this worker.
     pub lanes: &'a mut [Lane<S>],
     /// Which of them serves a port.
@@ -75,9 +78,17 @@ pub struct Tx<'a, S> {
     pub waiting: &'a mut Waiting,
     /// Where to ask for next hops.
     pub ask: &'a dyn AskHop,
+    /// Who looks on.
+    pub tap: T,
 }
 
-impl<S: Socket> Tx<'_, S> {
+impl<S: Socket, T: Tap> Tx<'_, S, T> {
+    /// The same for packets of which something is rare.
+    pub(super) fn rare(&mut self) -> Tx<'_, S, Watched<'_>> {
+        let Self { lanes, ways, lane, waiting, ask, tap } = self;
+        Tx { lanes, ways, lane: *lane, waiting, ask: *ask, tap: tap.watched() }
+    }
+
     /// Sends a frame where its fate says, and the extra ones that came of it.
     #[inline(always)]
     pub fn settle(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, fate: Fate<'_>) {
@@ -86,15 +97,17 @@ impl<S: Socket> Tx<'_, S> {
             Fate::Forward(next) => self.send(ctx, memory, (frame, Origin::Received), next),
             Fate::Split => {
                 counters.forwarded.add(1);
+                self.tap.became(Note::None);
                 memory.pool.give(frame);
             }
-            Fate::Reply => match self.push(self.lane, ctx, memory, frame) {
+            Fate::Reply => match self.answer(ctx, memory, frame) {
                 true => counters.replied.add(1),
                 false => counters.dropped(DropReason::TxFull),
             },
             Fate::Refuse(reason) => {
                 counters.dropped(reason);
-                if self.push(self.lane, ctx, memory, frame) {
+                self.tap.became(Note::Dropped(reason));
+                if self.answer(ctx, memory, frame) {
                     counters.refused.add(1);
                 }
             }
@@ -104,16 +117,15 @@ impl<S: Socket> Tx<'_, S> {
         }
     }
 
-    /// A packet ends here.
-    pub fn end(
-        &mut self,
-        ctx: &Ctx<'_>,
-        memory: &mut Memory<'_>,
-        frame: Frame,
-        reason: DropReason,
-    ) {
-        ctx.counters.dropped(reason);
-        memory.pool.give(frame);
+    /// Sends a frame back where the packet came from that it is made of: with the same tag.
+    #[inline]
+    fn answer(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, mut frame: Frame) -> bool {
+        if T::RARE && ctx.vlan != 0 && !vlan::insert(memory, &mut frame, ctx.vlan) {
+            let port = self.lanes[self.lane].port;
+            self.take_home(memory, frame, port, DropReason::TxFull);
+            return false;
+        }
+        self.push(self.lane, ctx, memory, frame)
     }
 
     /// Sends what waited and is ready, and ends what waited too long.
@@ -129,9 +141,9 @@ impl<S: Socket> Tx<'_, S> {
                     }
                     self.transmit(ctx, memory, (frame, origin), next.port);
                 }
-                Outcome::Expired(frame, origin) => {
+                Outcome::Expired(frame, origin, port) => {
                     lost(ctx, origin, DropReason::HopUnresolved);
-                    memory.pool.give(frame);
+                    self.take_home(memory, frame, port, DropReason::HopUnresolved);
                 }
             }
         }
@@ -162,10 +174,38 @@ impl<S: Socket> Tx<'_, S> {
         if pushed.ask {
             self.ask.ask(next.port, next.addr);
         }
-        if let Some(frame) = pushed.refused {
-            lost(ctx, origin, DropReason::WaitingFull);
-            memory.pool.give(frame);
+        match pushed.refused {
+            None => self.tap.became(Note::Waits),
+            Some(frame) => {
+                lost(ctx, origin, DropReason::WaitingFull);
+                self.take_home(memory, frame, next.port, DropReason::WaitingFull);
+            }
         }
+    }
+
+    /// A packet that came in ends here.
+    pub fn end(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        frame: Frame,
+        reason: DropReason,
+    ) {
+        ctx.counters.dropped(reason);
+        self.take_home(memory, frame, ctx.port, reason);
+    }
+
+    /// Takes a frame home that was about to leave through `port`.
+    fn take_home(
+        &mut self,
+        memory: &mut Memory<'_>,
+        mut frame: Frame,
+        port: PortId,
+        reason: DropReason,
+    ) {
+        self.tap.leaving(port, memory.umem, &mut frame);
+        self.tap.left(Err(reason));
+        memory.pool.give(frame);
     }
 
     /// Sends through `port`: by the queue that the burst came in on if the port has it.
@@ -179,10 +219,7 @@ impl<S: Socket> Tx<'_, S> {
     ) {
         let sent = match self.ways.through(self.lane, port) {
             Some(lane) => self.push(lane, ctx, memory, frame),
-            None => {
-                memory.pool.give(frame);
-                false
-            }
+            None => self.transmit_tagged(ctx, memory, frame, port),
         };
         match (sent, origin) {
             (true, Origin::Received) => ctx.counters.forwarded.add(1),
@@ -191,13 +228,43 @@ impl<S: Socket> Tx<'_, S> {
         }
     }
 
+    /// Sends through the port whose frames carry the tag of the VLAN that `port` is.
+    #[cold]
+    #[inline(never)]
+    fn transmit_tagged(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        mut frame: Frame,
+        port: PortId,
+    ) -> bool {
+        let vlan = ctx.tables.vlan(port);
+        let lane = vlan.and_then(|vlan| self.ways.through(self.lane, vlan.parent));
+        let tagged = vlan.is_some_and(|vlan| vlan::insert(memory, &mut frame, vlan.id));
+        match lane.filter(|_| tagged) {
+            Some(lane) => self.push(lane, ctx, memory, frame),
+            None => {
+                self.take_home(memory, frame, port, DropReason::TxFull);
+                false
+            }
+        }
+    }
+
     /// Puts a frame into a tx ring, or home when that is full. Returns whether it was put.
     #[inline]
-    fn push(&mut self, lane: usize, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame) -> bool {
+    fn push(
+        &mut self,
+        lane: usize,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        mut frame: Frame,
+    ) -> bool {
         let bytes = frame.total_len() as u64;
         let lane = &mut self.lanes[lane];
+        self.tap.leaving(lane.port, memory.umem, &mut frame);
         match lane.socket.transmit(frame) {
             Ok(()) => {
+                self.tap.left(Ok(()));
                 lane.dirty = true;
                 let port = ctx.counters.port(lane.port);
                 port.tx_packets.add(1);
@@ -205,39 +272,70 @@ impl<S: Socket> Tx<'_, S> {
                 true
             }
             Err(frame) => {
+                self.tap.left(Err(DropReason::TxFull));
                 memory.pool.give(frame);
                 false
             }
         }
     }
-}
 
-/// Gives a packet to the worker that owns its flow, as it came in: that worker reads it again, since
-/// its tables may be newer or older.
-#[inline]
-pub fn hand_over(ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, owner: Class) {
-    match memory.peers.hand_over(owner, frame, ctx.port) {
-        Ok(()) => ctx.counters.handed_to(owner),
-        Err(frame) => {
-            ctx.counters.dropped(DropReason::HandoverFull);
-            memory.pool.give(frame);
-        }
+    /// Gives a packet to the worker that owns its flow, as it came in: that worker reads it again, since
+    /// its tables may be newer or older.
+    #[inline]
+    pub fn hand_over(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        mut frame: Frame,
+        owner: Class,
+    ) {
+        self.whole_again(ctx, memory, &mut frame);
+        let port = self.lanes[self.lane].port;
+        let handed = memory.peers.hand_over(owner, frame, port);
+        self.settle_handed(ctx, memory, owner, handed);
     }
-}
 
-/// Gives a fragment to the worker that owns its flow, with what is known of its ports.
-pub fn hand_over_noted(
-    ctx: &Ctx<'_>,
-    memory: &mut Memory<'_>,
-    frame: Frame,
-    owner: Class,
-    note: Note,
-) {
-    match memory.peers.hand_over_noted(owner, frame, ctx.port, note) {
-        Ok(()) => ctx.counters.handed_to(owner),
-        Err(frame) => {
-            ctx.counters.dropped(DropReason::HandoverFull);
-            memory.pool.give(frame);
+    /// Gives a fragment to the worker that owns its flow, with what is known of its ports.
+    pub fn hand_over_noted(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        mut frame: Frame,
+        owner: Class,
+        note: fragment::Note,
+    ) {
+        self.whole_again(ctx, memory, &mut frame);
+        let port = self.lanes[self.lane].port;
+        let handed = memory.peers.hand_over_noted(owner, frame, port, note);
+        self.settle_handed(ctx, memory, owner, handed);
+    }
+
+    /// Puts back the tag with which a frame came in.
+    #[inline]
+    fn whole_again(&self, ctx: &Ctx<'_>, memory: &Memory<'_>, frame: &mut Frame) {
+        // It had its tag a moment ago: there is room.
+        let whole = !T::RARE || ctx.vlan == 0 || vlan::insert(memory, frame, ctx.vlan);
+        debug_assert!(whole);
+    }
+
+    #[inline]
+    fn settle_handed(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        owner: Class,
+        handed: Result<(), Frame>,
+    ) {
+        match handed {
+            Ok(()) => {
+                ctx.counters.handed_to(owner);
+                self.tap.became(Note::HandedOver(owner.worker() as u8));
+            }
+            Err(frame) => {
+                ctx.counters.dropped(DropReason::HandoverFull);
+                self.tap.became(Note::Dropped(DropReason::HandoverFull));
+                memory.pool.give(frame);
+            }
         }
     }
 }

@@ -54,8 +54,8 @@ pub struct Pushed {
 pub enum Outcome {
     /// Its next hop is known now.
     Ready(Frame, Origin, Hop),
-    /// Nobody answered in time.
-    Expired(Frame, Origin),
+    /// Nobody answered in time on the link of this port.
+    Expired(Frame, Origin, PortId),
 }
 
 impl Waiting {
@@ -131,7 +131,7 @@ impl Waiting {
         let entry = self.entries.remove(at)?;
         Some(match next {
             Some(next) => Outcome::Ready(entry.frame, entry.origin, next),
-            None => Outcome::Expired(entry.frame, entry.origin),
+            None => Outcome::Expired(entry.frame, entry.origin, entry.port),
         })
     }
 }

@@ -8,6 +8,7 @@ use super::id::Slab;
 use super::nat::NatBackends;
 use super::port::{Port, PortId};
 use super::route::Routing;
+use super::vlan::{self, Vlan};
 
 /// How long a silent flow is kept, in milliseconds. Defaults are Cilium's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ impl Default for Timeouts {
 pub struct Tables {
     /// Ports by [`PortId`].
     pub ports: Arc<[Port]>,
+    /// Those of them that are VLANs on the links of others.
+    pub vlans: Arc<[Vlan]>,
     /// Addresses that we own.
     pub addresses: Arc<Addresses>,
     /// Services, one entry per (VIP, port, protocol).
@@ -53,6 +56,20 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// The port that a frame belongs to which came in through `port` with the tag of this VLAN, or
+    /// with none (0).
+    #[inline]
+    #[must_use]
+    pub fn arrived(&self, port: PortId, vlan: u16) -> PortId {
+        if vlan == 0 { port } else { vlan::arrived(&self.vlans, port, vlan) }
+    }
+
+    /// The VLAN that a port is; `None` for one that has rings.
+    #[must_use]
+    pub fn vlan(&self, port: PortId) -> Option<&Vlan> {
+        self.vlans.iter().find(|vlan| vlan.port == port)
+    }
+
     /// The port with this id; control gives out ids only for ports that exist.
     #[inline]
     #[must_use]

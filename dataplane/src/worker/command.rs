@@ -1,4 +1,5 @@
 use crate::addr::{Addr, L4Port, Proto};
+use crate::capture::Recorder;
 use crate::flow::{Flow, FlowTable, State};
 use crate::pipeline::rehearse::{FlowName, KnownFlow};
 use crate::tables::frontend::Mode;
@@ -20,6 +21,10 @@ pub enum Command {
     FindFlow(FlowName, Box<dyn FnOnce(Option<KnownFlow>) + Send>),
     /// Say where every chunk is.
     TakeCensus(Box<dyn FnOnce(Census) + Send>),
+    /// Copy packets from now on, and say so.
+    BeginCapture(Box<Recorder>, Box<dyn FnOnce() + Send>),
+    /// Copy no more packets, and give back what copied them, if there is such a thing.
+    EndCapture(Box<dyn FnOnce(Option<Box<Recorder>>) + Send>),
     /// End the loop.
     Stop,
 }

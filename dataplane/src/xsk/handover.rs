@@ -41,7 +41,7 @@ impl Outlet {
     ///
     /// # Panics
     /// When the frame belongs to another `Umem`.
-    #[inline]
+    #[inline(always)]
     pub fn hand_over(&mut self, frame: Frame, port: u8) -> Result<(), Frame> {
         assert_eq!(frame.umem, self.umem, "frames move between workers of one UMEM");
         let all = words(&frame, u64::from(port) << PORT);
