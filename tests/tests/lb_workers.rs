@@ -178,3 +178,39 @@ fn flows_survive_that_each_packet_comes_in_on_another_queue() -> Result<()> {
     }
     Ok(())
 }
+
+/// What comes in through a queue that was not there at the start is served by a socket of its own.
+#[test]
+fn a_queue_that_comes_later_is_served() -> Result<()> {
+    if !has_root("a_queue_that_comes_later_is_served") {
+        return Ok(());
+    }
+    let lab = Lab::new("lb_grow")?;
+    let net = SeedLab::build(&lab, LinkOptions { queues: 2, ..LinkOptions::default() })?;
+    // The kernel insists on a queue here for each way to send there.
+    let channels = |host: &Host, which: &str, count: &str| {
+        host.run("ethtool", &["-L", "ens5", which, count])?.ok()
+    };
+    channels(&net.client, "tx", "1")?;
+    channels(&net.gateway, "rx", "1")?;
+    let config = "[worker]\nframes = 65536\n".to_owned()
+        + &ports(&seed::PORTS)
+        + &service(seed::VIPS[0], &seed::SERVERS, "{ port = 80 }");
+    let appliance = Appliance::start(&net.gateway, &config)?;
+    let queues = || -> Result<u64> {
+        let status = appliance.json(&net.gateway, &["status"])?;
+        status["ports"][0]["queues"].as_u64().context("no queues")
+    };
+    ensure!(queues()? == 1, "one queue at first");
+    channels(&net.gateway, "rx", "2")?;
+    wait_until("a second socket", PATIENCE, || Ok(queues()? == 2))?;
+    ensure!(appliance.log().contains("take it down and up"), "a veth needs more than a socket");
+    net.gateway.ip_batch("link set ens5 down\nlink set ens5 up")?;
+    channels(&net.client, "tx", "2")?;
+    let before = KernelCounters::read(&net.gateway)?;
+    let target = SocketAddr::new(seed::VIPS[0].parse()?, seed::HTTP);
+    let talk = net.client.enter(|| converse(target, CONNECTIONS))?.context("connections");
+    appliance.explain(&net.gateway, talk)?;
+    before.stood_by(&net.gateway)?;
+    all_frames_are_there(&appliance.json(&net.gateway, &["status"])?)
+}

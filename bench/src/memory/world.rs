@@ -146,6 +146,7 @@ impl World {
             ask: Box::new(Known),
             flows: config(shape),
             idle,
+            more_lanes: crossbeam::channel::never(),
             delay_ns: shape.delay_ns,
         });
         Ok(Self { worker, publisher: Some(publisher), counters, _commands: commands })
