@@ -43,6 +43,10 @@ pub mod traffic;
 pub mod pushed;
 /// Frames that no sane host sends.
 pub mod garbage;
+/// SYNs from sources that do not exist.
+pub mod flood;
+/// New connections at an even pace, and how many of them succeed.
+pub mod newcomers;
 /// Frames sent as they are.
 pub mod raw_port;
 /// Pieces of configurations.
