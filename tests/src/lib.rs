@@ -51,6 +51,8 @@ pub mod newcomers;
 pub mod raw_port;
 /// Pieces of configurations.
 pub mod config;
+/// TCP connections on which both ends count.
+pub mod counted;
 /// TCP connections that stay open and go on asking.
 pub mod connections;
 /// Hosts in a row with the appliance in the middle, for paths with routers.
