@@ -18,6 +18,8 @@ pub mod ports;
 pub mod pair;
 /// Half-open flows by age, for the quotas.
 pub mod half_open;
+/// What is to be done about handshakes.
+pub mod news;
 /// The table: entries, both indexes, ports.
 pub mod table;
 /// TCP states and what they mean for time.
@@ -26,5 +28,6 @@ pub mod state;
 pub use config::FlowTableConfig;
 pub use entry::{Flow, FlowRef};
 pub use key::{FlowHash, ForwardKey, NatKey, NewDirect, NewFlow, ReverseKey};
+pub use news::Gone;
 pub use state::State;
 pub use table::FlowTable;

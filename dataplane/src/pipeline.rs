@@ -14,6 +14,8 @@ pub mod rewrite;
 pub mod tx;
 /// Others that claim an address of ours.
 mod claim;
+/// What is to be done about handshakes, before the packet at hand goes on.
+mod handshake;
 /// What would become of a packet, without one.
 pub mod rehearse;
 
@@ -108,8 +110,13 @@ fn run_packet<'a, S: Socket, T: Tap>(
     }
     let mut plan = Plan::default();
     let fate = match subject {
-        Ok(subject) => stage::stage(ctx, packet, subject, hash, &mut plan)
-            .and_then(|()| rewrite::rewrite(ctx, memory, &mut frame, packet, &plan)),
+        Ok(subject) => {
+            let staged = stage::stage(ctx, packet, subject, hash, &mut plan);
+            if ctx.flows.has_news() {
+                handshake::attend(ctx, memory, (&mut frame, packet), tx);
+            }
+            staged.and_then(|()| rewrite::rewrite(ctx, memory, &mut frame, packet, &plan))
+        }
         Err(reason) => Err(*reason),
     };
     match fate {

@@ -198,6 +198,34 @@ fn half_open_flows_hold_at_most_half_of_a_pairs_ports() {
 }
 
 #[test]
+fn several_workers_have_a_quota_of_their_own_share_of_a_pairs_ports() {
+    let classes = Classes::new(4).unwrap();
+    let mut table = table(4096);
+    for client in 0..1000 {
+        let mut new = new_flow(client, 1, Proto::Tcp);
+        new.ports = Range { classes, class: classes.of(0), ..new.ports };
+        insert(&mut table, &new, Tick(0)).unwrap();
+    }
+    assert_eq!(table.half_open(), 125);
+}
+
+#[test]
+fn half_open_flows_give_way_when_established_ones_use_most_ports() {
+    let mut table = table(4096);
+    let ports = PORTS.len() as u32;
+    let kept: Vec<_> = (0..ports - 10).map(|client| new_flow(client, 1, Proto::Tcp)).collect();
+    for new in &kept {
+        let place = insert(&mut table, new, Tick(0)).unwrap();
+        establish(&mut table, place, Tick(0));
+    }
+    for client in 10_000..11_000 {
+        insert(&mut table, &new_flow(client, 1, Proto::Tcp), Tick(0)).unwrap();
+    }
+    assert_eq!(table.half_open(), 10);
+    assert!(kept.iter().all(|new| find(&table, &new.key).is_some()));
+}
+
+#[test]
 fn a_full_table_of_established_flows_refuses() {
     let mut table = table(8);
     for client in 0..8 {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::host::Host;
+use crate::server::noise;
 
 /// How long an answer may take: some retransmissions, when something was lost.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -36,9 +37,18 @@ impl Connection {
     /// # Errors
     /// When nobody does.
     pub fn open(host: &Host, to: SocketAddr) -> Result<Self> {
-        let stream = host.enter(|| TcpStream::connect_timeout(&to, ANSWER))?;
+        host.enter(|| Self::open_here(to, ANSWER))?
+    }
+
+    /// As [`Connection::open`], in the network namespace of the calling thread; `patience` is how long
+    /// each answer may take.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub fn open_here(to: SocketAddr, patience: Duration) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&to, patience);
         let stream = stream.with_context(|| format!("connect to {to}"))?;
-        stream.set_read_timeout(Some(ANSWER)).context("limit the wait for answers")?;
+        stream.set_read_timeout(Some(patience)).context("limit the wait for answers")?;
         stream.set_nodelay(true).context("send at once")?;
         let mut opened = Self { to, server: String::new(), reader: BufReader::new(stream) };
         opened.server = opened.ask().with_context(|| format!("ask {to}"))?;
@@ -50,7 +60,28 @@ impl Connection {
     /// # Errors
     /// What the connection says: `ConnectionReset` when it was ended.
     pub fn ask(&mut self) -> io::Result<String> {
-        self.reader.get_mut().write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")?;
+        let body = self.get("/")?;
+        let body = String::from_utf8_lossy(&body);
+        let name = body.lines().find_map(|line| line.strip_prefix("Hostname: "));
+        name.map(str::to_owned).ok_or_else(|| io::Error::other(format!("answered {body:?}")))
+    }
+
+    /// Downloads so many bytes.
+    ///
+    /// # Errors
+    /// As [`Connection::ask`]; `InvalidData` when it is other bytes than the server has.
+    pub fn download(&mut self, length: u64) -> io::Result<()> {
+        let mut expected = Vec::new();
+        noise::write(length, &mut expected)?;
+        if self.get(&format!("/data/{length}"))? == expected {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the download came damaged"))
+    }
+
+    fn get(&mut self, path: &str) -> io::Result<Vec<u8>> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n");
+        self.reader.get_mut().write_all(request.as_bytes())?;
         let mut length = 0;
         loop {
             let mut line = String::new();
@@ -66,9 +97,7 @@ impl Connection {
         }
         let mut body = vec![0; length];
         self.reader.read_exact(&mut body)?;
-        let body = String::from_utf8_lossy(&body);
-        let name = body.lines().find_map(|line| line.strip_prefix("Hostname: "));
-        name.map(str::to_owned).ok_or_else(|| io::Error::other(format!("answered {body:?}")))
+        Ok(body)
     }
 }
 
@@ -81,7 +110,7 @@ pub struct Talk {
     pub server: String,
     /// Answers so far.
     pub exchanges: u64,
-    /// How it ended; `InvalidData` when another server answered.
+    /// How it ended; `InvalidData` when another server answered, or other bytes came.
     pub end: Option<io::ErrorKind>,
 }
 
@@ -193,11 +222,13 @@ fn talk_on(shared: &Shared, mut part: Vec<(usize, Connection)>) {
             if shared.lock().stop {
                 return false;
             }
-            let end = match connection.ask() {
-                Ok(name) if name == connection.server => None,
-                Ok(_) => Some(io::ErrorKind::InvalidData),
-                Err(error) => Some(error.kind()),
-            };
+            let bytes = 1 + *at as u64;
+            let end =
+                match connection.ask().and_then(|name| connection.download(bytes).map(|()| name)) {
+                    Ok(name) if name == connection.server => None,
+                    Ok(_) => Some(io::ErrorKind::InvalidData),
+                    Err(error) => Some(error.kind()),
+                };
             let mut state = shared.lock();
             let talk = &mut state.talks[*at];
             talk.exchanges += u64::from(end.is_none());

@@ -43,10 +43,16 @@ pub mod traffic;
 pub mod pushed;
 /// Frames that no sane host sends.
 pub mod garbage;
+/// SYNs from sources that do not exist.
+pub mod flood;
+/// New connections at an even pace, and how many of them succeed.
+pub mod newcomers;
 /// Frames sent as they are.
 pub mod raw_port;
 /// Pieces of configurations.
 pub mod config;
+/// TCP connections on which both ends count.
+pub mod counted;
 /// TCP connections that stay open and go on asking.
 pub mod connections;
 /// Hosts in a row with the appliance in the middle, for paths with routers.

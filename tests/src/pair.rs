@@ -21,6 +21,9 @@ pub const SERVERS: [&str; 2] = ["172.16.0.11", "172.16.0.12"];
 /// The same in IPv6.
 pub const SERVERS_V6: [&str; 2] = ["fd00:172:16::11", "fd00:172:16::12"];
 
+/// Addresses that the servers can have as their router, and that move between the gateways.
+pub const ROUTERS: [&str; 2] = ["172.16.0.254", "fd00:172:16::fe"];
+
 /// Hosts, links and running servers.
 #[derive(Debug)]
 pub struct PairLab {

@@ -8,11 +8,19 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setrlimit};
 
 use crate::cleanup::Undo;
 use crate::netns::Netns;
 use crate::program::search_path;
+
+/// As many open files as this process may have at all: thousands of connections need more than it is
+/// given at first.
+pub fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Whoever needs more than there are finds out by itself.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
 
 /// A program in the background; killed when the guard goes.
 #[derive(Debug)]

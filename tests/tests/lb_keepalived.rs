@@ -1,7 +1,7 @@
 //! Two gateways and the real keepalived: the VIPs move when Portreeve or keepalived dies, and no
-//! interface carries one.
+//! interface carries one. Connections in mode `nat` go on.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use portreeve_tests::appliance::Appliance;
 use portreeve_tests::config::ports;
-use portreeve_tests::connections::Connection;
+use portreeve_tests::connections::{Connection, Crowd};
+use portreeve_tests::counted::Counted;
 use portreeve_tests::keepalived::Keepalived;
 use portreeve_tests::lab::Lab;
 use portreeve_tests::pair::{self, PairLab};
@@ -29,6 +30,14 @@ const PROMISE: Duration = Duration::from_millis(300);
 /// Between two datagrams of the client.
 const PACE: Duration = Duration::from_millis(5);
 const START: Duration = Duration::from_secs(20);
+/// Where the first server counts.
+const COUNT: u16 = 9_000;
+/// Connections of each family that count, and that ask, over a move.
+const COUNTERS: usize = 10;
+const ASKERS: usize = 100;
+/// What a kernel waits at first before it sends again; it doubles with every time, so the last time in
+/// which nobody forwards is followed by a wait of its own length at most.
+const RTO: Duration = Duration::from_millis(200);
 
 /// RFC 3768 section 6.1: (256 - priority) / 256 seconds.
 fn skew() -> Duration {
@@ -55,6 +64,30 @@ fn config() -> String {
         + &service(seed::VIPS_V6[0], pair::SERVERS_V6, "v6")
 }
 
+/// As [`config`] in mode `nat`; of a second service only the first server is a backend.
+fn nat_config() -> String {
+    let router = |address| format!("[[router]]\naddress = \"{address}\"\n");
+    let count = |vip: &str, server: &str, name: &str| {
+        format!(
+            "[[service]]\nname = \"count-{name}\"\nvip = \"{vip}\"\nmode = \"nat\"\n\
+             ports = [{{ port = {COUNT} }}]\nbackends = [\"{server}\"]\n"
+        )
+    };
+    config().replace("[[service]]\n", "[[service]]\nmode = \"nat\"\n")
+        + &pair::ROUTERS.map(router).concat()
+        + &count(seed::VIPS[0], pair::SERVERS[0], "v4")
+        + &count(seed::VIPS_V6[0], pair::SERVERS_V6[0], "v6")
+}
+
+/// In mode `nat` both run, and servers send what is for clients through the router addresses.
+fn build_nat(lab: &Lab) -> Result<Pair> {
+    let pair = Pair::build(lab, &nat_config())?;
+    for server in &pair.net.servers {
+        pair::ROUTERS.iter().try_for_each(|router| server.route("default", router))?;
+    }
+    Ok(pair)
+}
+
 struct Pair {
     keepalived: [Keepalived; 2],
     appliances: [Appliance; 2],
@@ -63,9 +96,9 @@ struct Pair {
 
 impl Pair {
     /// Both run, and the first is master.
-    fn build(lab: &Lab) -> Result<Self> {
+    fn build(lab: &Lab, config: &str) -> Result<Self> {
         let net = PairLab::build(lab)?;
-        let start = |at: usize| Appliance::start(&net.gateways[at], &config());
+        let start = |at: usize| Appliance::start(&net.gateways[at], config);
         let appliances = [start(0)?, start(1)?];
         let first = Keepalived::start(&net.gateways[0], &appliances[0], PRIORITY[0])?;
         let second = Keepalived::start(&net.gateways[1], &appliances[1], PRIORITY[1])?;
@@ -119,6 +152,13 @@ impl Pair {
             }
             done.map(|()| longest)
         })
+    }
+
+    /// The first gateway is gone from one moment to the next.
+    fn die(&self) -> Result<()> {
+        self.net.gateways[0].ip_batch("link set ens5 down\nlink set ens6 down")?;
+        self.keepalived[0].kill()?;
+        self.appliances[0].signal(Signal::SIGKILL)
     }
 
     /// New connections of both families are answered, and no interface carries a VIP.
@@ -182,7 +222,7 @@ fn vips_move_when_portreeve_is_killed_and_stay_when_it_is_back() -> Result<()> {
         return Ok(());
     }
     let lab = Lab::new("lb_keepalived")?;
-    let mut pair = Pair::build(&lab)?;
+    let mut pair = Pair::build(&lab, &config())?;
     pair.works()?;
     // The next check fails, the master says that it resigns, the other waits for its skew.
     let limit = CHECK + skew() + PROMISE;
@@ -225,14 +265,10 @@ fn vips_move_when_a_whole_gateway_dies() -> Result<()> {
         return Ok(());
     }
     let lab = Lab::new("lb_keepalived_dead")?;
-    let pair = Pair::build(&lab)?;
+    let pair = Pair::build(&lab, &config())?;
     let limit = master_down() + PROMISE;
-    let die = || {
-        pair.net.gateways[0].ip_batch("link set ens5 down\nlink set ens6 down")?;
-        pair.keepalived[0].kill()?;
-        pair.appliances[0].signal(Signal::SIGKILL)
-    };
-    let silence = pair.explain(pair.longest_silence(limit + Duration::from_secs(1), die))?;
+    let silence = pair.longest_silence(limit + Duration::from_secs(1), || pair.die());
+    let silence = pair.explain(silence)?;
     println!("dead gateway: silent for {silence:?} of {limit:?}");
     ensure!(silence <= limit, "silent for {silence:?}, allowed are {limit:?}");
     pair.works()
@@ -244,7 +280,7 @@ fn vips_move_when_keepalived_is_killed() -> Result<()> {
         return Ok(());
     }
     let lab = Lab::new("lb_keepalived_killed")?;
-    let pair = Pair::build(&lab)?;
+    let pair = Pair::build(&lab, &config())?;
     pair.works()?;
     let limit = master_down() + PROMISE;
     let killed = Instant::now();
@@ -261,5 +297,91 @@ fn vips_move_when_keepalived_is_killed() -> Result<()> {
     // Nobody renews what the first one holds.
     pair.wait_for(0, "lingers", (LEASE + PROMISE).saturating_sub(killed.elapsed()) + PROMISE)?;
     pair.wait_for(0, "released", LINGER + PROMISE)?;
+    pair.works()
+}
+
+/// Connections in mode `nat` of both families, which go on over every move.
+struct Lasting {
+    crowd: Crowd,
+    counted: Vec<Counted>,
+}
+
+impl Lasting {
+    fn begin(pair: &Pair) -> Result<Self> {
+        let server = &pair.net.servers[0];
+        let listener = server.enter(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, COUNT)))??;
+        let to = |vip: &str, port| Ok::<_, anyhow::Error>(SocketAddr::new(vip.parse()?, port));
+        let mut counted = Vec::new();
+        for vip in [seed::VIPS[0], seed::VIPS_V6[0]] {
+            for _ in 0..COUNTERS {
+                counted.push(Counted::open(&pair.net.client, to(vip, COUNT)?, &listener)?);
+            }
+        }
+        let targets = [to(seed::VIPS[0], seed::HTTP)?, to(seed::VIPS_V6[0], seed::HTTP)?];
+        let crowd = Crowd::start(&pair.net.client, &targets, 2 * ASKERS)?;
+        crowd.all_go_on()?;
+        Ok(Self { crowd, counted })
+    }
+
+    /// All of them went on, none longer without a byte than `limit` and what TCP waits then.
+    fn end(self, what: &str, limit: Duration) -> Result<()> {
+        self.crowd.all_go_on()?;
+        let (mut server, mut client) = (Duration::ZERO, Duration::ZERO);
+        for counted in self.counted {
+            let silences = counted.finish()?;
+            server = server.max(silences.to_server);
+            client = client.max(silences.to_client);
+        }
+        println!("{what}: on TCP connections nothing came for {server:?} and {client:?} at most");
+        let limit = limit * 2 + RTO;
+        ensure!(server.max(client) <= limit, "{server:?} and {client:?}, allowed are {limit:?}");
+        Ok(())
+    }
+}
+
+#[test]
+fn connections_in_mode_nat_go_on_over_both_ways_to_move() -> Result<()> {
+    if !has_root("connections_in_mode_nat_go_on_over_both_ways_to_move") {
+        return Ok(());
+    }
+    let lab = Lab::new("lb_keepalived_nat")?;
+    let mut pair = build_nat(&lab)?;
+    let lasting = Lasting::begin(&pair)?;
+    let limit = CHECK + skew() + PROMISE;
+    let kill = || pair.appliances[0].signal(Signal::SIGKILL);
+    let silence = pair.explain(pair.longest_silence(limit + Duration::from_secs(1), kill))?;
+    println!("killed portreeve: silent for {silence:?} of {limit:?}");
+    ensure!(silence <= limit, "silent for {silence:?}, allowed are {limit:?}");
+    ensure!(pair.client_sees(1)?, "gw2 does not have the VIP");
+    pair.explain(lasting.end("killed portreeve", limit))?;
+
+    // An orderly move loses nothing: the old gateway forwards until the new one has been heard of.
+    let Pair { appliances, net, .. } = &mut pair;
+    appliances[0].restart(&net.gateways[0])?;
+    let lasting = Lasting::begin(&pair)?;
+    let stop = || pair.keepalived[1].stop();
+    let silence = pair.explain(pair.longest_silence(master_down(), stop))?;
+    println!("stopped keepalived: silent for {silence:?} of {PROMISE:?}");
+    ensure!(silence <= PROMISE, "silent for {silence:?}");
+    pair.wait_for(0, "held", START)?;
+    ensure!(pair.client_sees(0)?, "gw1 does not have the VIP");
+    pair.explain(lasting.end("stopped keepalived", PROMISE))?;
+    pair.works()
+}
+
+#[test]
+fn connections_in_mode_nat_go_on_when_a_whole_gateway_dies() -> Result<()> {
+    if !has_root("connections_in_mode_nat_go_on_when_a_whole_gateway_dies") {
+        return Ok(());
+    }
+    let lab = Lab::new("lb_keepalived_nat_dead")?;
+    let pair = build_nat(&lab)?;
+    let lasting = Lasting::begin(&pair)?;
+    let limit = master_down() + PROMISE;
+    let silence = pair.longest_silence(limit + Duration::from_secs(1), || pair.die());
+    let silence = pair.explain(silence)?;
+    println!("dead gateway: silent for {silence:?} of {limit:?}");
+    ensure!(silence <= limit, "silent for {silence:?}, allowed are {limit:?}");
+    pair.explain(lasting.end("dead gateway", limit))?;
     pair.works()
 }

@@ -27,6 +27,8 @@ pub struct Recorder {
     /// The packet at hand as it came in, while what became of it is open.
     received: Image,
     open: Option<Open>,
+    /// The same while something else leaves.
+    set_aside: Option<Open>,
     /// A packet that is about to leave.
     leaving: Image,
     facts: Packet,
@@ -95,6 +97,7 @@ impl Recorder {
             now_ns: 0,
             received: Image::new(snaplen),
             open: None,
+            set_aside: None,
             leaving: Image::new(snaplen),
             facts: parse::parse(&[], 0),
             snaplen,
@@ -168,6 +171,15 @@ impl Tap for Watched<'_> {
     fn became(&mut self, note: Note) {
         if let Some(recorder) = self {
             recorder.close(note);
+        }
+    }
+
+    fn aside(&mut self, begins: bool) {
+        let Some(recorder) = self else { return };
+        if begins {
+            recorder.set_aside = recorder.open.take();
+        } else {
+            recorder.open = recorder.set_aside.take();
         }
     }
 

@@ -14,6 +14,8 @@ const UNLINKED: Link = Link { newer: NO_NODE, older: NO_NODE };
 #[derive(Debug, Clone, Copy)]
 struct Node {
     flow: u32,
+    /// What the backend expects next of the client, once [`HalfOpen::number`] has said so.
+    seq: u32,
     all: Link,
     pair: Link,
 }
@@ -87,6 +89,7 @@ impl HalfOpen {
         }
         let node = self.take_node();
         self.nodes[node as usize].flow = flow;
+        self.nodes[node as usize].seq = 0;
         let mut all = self.all;
         append(&mut self.nodes, &mut all, node, |n| &mut n.all);
         self.all = all;
@@ -96,9 +99,22 @@ impl HalfOpen {
 
     fn take_node(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
-            self.nodes.push(Node { flow: 0, all: UNLINKED, pair: UNLINKED });
+            self.nodes.push(Node { flow: 0, seq: 0, all: UNLINKED, pair: UNLINKED });
             self.nodes.len() as u32 - 1
         })
+    }
+
+    /// Notes what a backend expects next of its client.
+    #[inline]
+    pub(super) fn number(&mut self, node: u32, seq: u32) {
+        if let Some(node) = self.nodes.get_mut(node as usize) {
+            node.seq = seq;
+        }
+    }
+
+    /// What was noted with [`HalfOpen::number`].
+    pub(super) fn seq(&self, node: u32) -> Option<u32> {
+        self.nodes.get(node as usize).map(|node| node.seq)
     }
 
     /// Takes a flow out: its handshake is finished, or it is gone.

@@ -136,9 +136,9 @@ impl Range {
             .fold(0, |mask, bit| mask | 1 << bit)
     }
 
-    /// How many ports there are, all classes together.
+    /// How many ports there are in the class, nearly: each has about the same share.
     pub(super) fn ports(self) -> usize {
-        usize::from(self.last.saturating_sub(self.first)) + 1
+        (usize::from(self.last.saturating_sub(self.first)) + 1) / self.classes.count()
     }
 }
 

@@ -3,10 +3,11 @@ use super::entry::{Flow, FlowRef, NO_NODE};
 use super::half_open::HalfOpen;
 use super::index::Index;
 use super::key::{FlowHash, ForwardKey, HashKeys, NewFlow, ReverseKey};
+use super::news::{Gone, News};
 use super::pair::{Pair, PairKey, PairRef, Pairs};
-use super::ports::{Blocks, Range};
+use super::ports::Blocks;
 use super::state::{Direction, State};
-use crate::addr::{L4Port, Proto};
+use crate::addr::Proto;
 use crate::drop_reason::DropReason;
 use crate::mem::{Fixed, prefetch};
 use crate::tables::frontend::Mode;
@@ -16,9 +17,8 @@ use crate::wire::tcp::Flags;
 
 /// Flows that keep the client's address: modes `nat` and `dsr-l2`.
 mod direct;
-
-/// Pairs whose blocks are taken back, at most, when the pool runs dry.
-const RECLAIM_STEP: usize = 64;
+/// Who gives way when something is short.
+mod room;
 
 /// Connections of one worker.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub struct FlowTable {
     sweep_at: usize,
     reclaim_at: usize,
     evicted: u64,
+    news: News,
     max: usize,
 }
 
@@ -53,6 +54,7 @@ impl FlowTable {
             sweep_at: 0,
             reclaim_at: 0,
             evicted: 0,
+            news: News::default(),
             max: config.flows,
         }
     }
@@ -79,6 +81,27 @@ impl FlowTable {
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// Whether the packet at hand began a TCP flow from an address of ours, or made one give way.
+    #[inline(always)]
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.news.any
+    }
+
+    /// The SYN with this sequence number began the flow of which there is news, if any.
+    pub fn number(&mut self, seq: u32) {
+        self.news.any = false;
+        if let Some(FlowRef(place)) = self.news.begun.take() {
+            let node = self.flows[place as usize].half_open;
+            self.half_open.number(node, seq.wrapping_add(1));
+        }
+    }
+
+    /// One of the connections that gave way, until all were told of.
+    pub fn next_gone(&mut self) -> Option<Gone> {
+        self.news.next_gone()
     }
 
     /// Places that have ever held a flow: what a sweep has to look at.
@@ -214,7 +237,10 @@ impl FlowTable {
         if state.is_half_open() {
             self.enforce_pair_quota(pair, new.ports);
         }
-        let snat_port = self.take_port(pair, new.ports, now).ok_or(DropReason::PortsExhausted)?;
+        let snat_port = match self.take_port(pair, new.ports, now) {
+            Some(port) => port,
+            None => self.take_from_half_open(pair, new.ports, now)?,
+        };
         let flow = Flow {
             client: new.key.client,
             client_port: new.key.client_port,
@@ -231,10 +257,14 @@ impl FlowTable {
             mode: Mode::Snat,
             live: true,
         };
-        self.place(flow, hash).ok_or_else(|| {
+        let Some(place) = self.place(flow, hash) else {
             self.pairs.get_mut(pair).ports.give(&mut self.blocks, snat_port, None);
-            DropReason::FlowTableFull
-        })
+            return Err(DropReason::FlowTableFull);
+        };
+        if new.proto == Proto::Tcp {
+            self.news.begun(place);
+        }
+        Ok(place)
     }
 
     /// Ends a flow: its place and its port are free again.
@@ -285,59 +315,12 @@ impl FlowTable {
         (self.flows[start..end].iter().filter(|flow| flow.live), next)
     }
 
-    fn make_room(&mut self, state: State) -> Result<(), DropReason> {
-        let full = self.len() >= self.max;
-        if full || (state.is_half_open() && self.half_open.is_full()) {
-            let oldest = self.half_open.oldest().ok_or(DropReason::FlowTableFull)?;
-            self.evict(oldest);
-        }
-        Ok(())
-    }
-
-    fn evict(&mut self, place: u32) {
-        self.evicted += 1;
-        self.remove(FlowRef(place));
-    }
-
     #[inline(always)]
     fn open_pair(&mut self, key: PairKey, backend: BackendId) -> Result<PairRef, DropReason> {
         let blocks = &mut self.blocks;
         self.pairs
             .open(key, backend, |idle| idle.ports.release(blocks))
             .ok_or(DropReason::PortsExhausted)
-    }
-
-    /// Half-open flows hold at most half of a pair's ports.
-    fn enforce_pair_quota(&mut self, pair: PairRef, ports: Range) {
-        let ends = &self.pairs.get(pair).half_open;
-        if ends.count() * 2 >= ports.ports().max(2)
-            && let Some(oldest) = self.half_open.oldest_of(ends)
-        {
-            self.evict(oldest);
-        }
-    }
-
-    fn take_port(&mut self, pair: PairRef, ports: Range, now: Tick) -> Option<L4Port> {
-        let space = &mut self.pairs.get_mut(pair).ports;
-        if let Some(port) = space.take(&mut self.blocks, ports, now) {
-            return Some(port);
-        }
-        if !self.blocks.is_empty() {
-            return None;
-        }
-        self.reclaim_blocks();
-        self.pairs.get_mut(pair).ports.take(&mut self.blocks, ports, now)
-    }
-
-    /// Takes back blocks of which no port is in use.
-    fn reclaim_blocks(&mut self) {
-        for _ in 0..RECLAIM_STEP.min(self.pairs.len()) {
-            self.reclaim_at = (self.reclaim_at + 1) % self.pairs.len();
-            let space = &mut self.pairs.get_mut(PairRef(self.reclaim_at as u32)).ports;
-            if space.open_blocks() > 0 {
-                space.release(&mut self.blocks);
-            }
-        }
     }
 
     /// Puts a flow into its place and both indexes; `None` when an index has no room.

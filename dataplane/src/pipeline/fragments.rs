@@ -10,7 +10,7 @@ use super::piece::Piece;
 use super::plan::Plan;
 use super::tap::Tap;
 use super::tx::Tx;
-use super::{fetch, rewrite, stage, vlan};
+use super::{fetch, handshake, rewrite, stage, vlan};
 use crate::addr::{Mac, Proto};
 use crate::capture;
 use crate::drop_reason::DropReason;
@@ -159,11 +159,14 @@ fn carry_out<S: Socket, T: Tap>(
 ) {
     let mut plan = Plan::default();
     let transport = piece.with_ports(ip, &note).1;
-    let fate = classify::of_ports(ctx.tables, ip, &transport)
-        .and_then(|subject| decide(ctx, packet, &subject, &mut plan))
-        .and_then(|()| {
-            rewrite::piece(ctx, memory, (&mut frame, packet), (piece, note.ident), &plan)
-        });
+    let staged = classify::of_ports(ctx.tables, ip, &transport)
+        .and_then(|subject| decide(ctx, packet, &subject, &mut plan));
+    if ctx.flows.has_news() {
+        handshake::attend(ctx, memory, (&mut frame, packet), tx);
+    }
+    let fate = staged.and_then(|()| {
+        rewrite::piece(ctx, memory, (&mut frame, packet), (piece, note.ident), &plan)
+    });
     match fate {
         Ok(fate) => tx.settle(ctx, memory, frame, fate),
         Err(reason) => tx.end(ctx, memory, frame, reason),

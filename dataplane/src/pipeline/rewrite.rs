@@ -23,12 +23,14 @@ mod translate;
 
 pub(super) use piece::piece;
 pub(super) use quoted::error;
+pub(super) use reset::sequence_number;
 
 use super::context::{Ctx, Memory};
 use super::packet::{Ip, Packet};
 use super::plan::{Fate, Plan, Refusal, Translate};
-use crate::addr::Mac;
+use crate::addr::{Addr, L4Port, Mac};
 use crate::drop_reason::DropReason;
+use crate::tables::Hop;
 use crate::wire::eth;
 use crate::xsk::{Frame, View};
 
@@ -140,6 +142,19 @@ fn reset_other_end(
     if let Err(full) = memory.extra.try_push((extra, onward.next)) {
         memory.pool.give(full.element().0);
     }
+}
+
+/// Writes the RST that ends a connection in the name of the first of its `ends`, who has said nothing
+/// but SYN.
+pub(super) fn forget(
+    ctx: &Ctx<'_>,
+    view: &mut View<'_>,
+    next: &Hop,
+    ends: ((Addr, L4Port), (Addr, L4Port)),
+    seq: u32,
+) {
+    let link = Link { src: ctx.tables.port(next.port).mac, dst: next.mac().unwrap_or_default() };
+    reset::forget(view, link, ends, seq);
 }
 
 /// Cuts off what an Ethernet driver padded.

@@ -15,6 +15,7 @@ mod reply;
 pub(super) mod service;
 
 pub(super) use error::error;
+pub(super) use hop::next as next_hop;
 
 use super::classify::Subject;
 use super::context::Ctx;

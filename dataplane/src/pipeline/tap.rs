@@ -22,6 +22,9 @@ pub trait Tap {
     /// What became of the packet that came in last, where no packet that leaves says it.
     fn became(&mut self, _note: Note) {}
 
+    /// What leaves between the two calls says nothing of the packet that came in last.
+    fn aside(&mut self, _begins: bool) {}
+
     /// A packet is about to leave through a port.
     fn leaving(&mut self, _port: PortId, _umem: &Umem, _frame: &mut Frame) {}
 

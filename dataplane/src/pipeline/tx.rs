@@ -158,6 +158,19 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
         self.transmit(ctx, memory, (frame, Origin::Ours), port);
     }
 
+    /// Sends a frame of our own that does not come of the packet at hand, before that goes.
+    pub(super) fn send_aside(
+        &mut self,
+        ctx: &Ctx<'_>,
+        memory: &mut Memory<'_>,
+        frame: Frame,
+        next: &Hop,
+    ) {
+        self.tap.aside(true);
+        self.send(ctx, memory, (frame, Origin::Ours), next);
+        self.tap.aside(false);
+    }
+
     /// Sends to `next` now, or lets the frame wait.
     #[inline(always)]
     fn send(

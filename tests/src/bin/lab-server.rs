@@ -7,6 +7,7 @@ use std::thread::spawn;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use nix::sys::socket::{Backlog, listen, setsockopt, sockopt};
+use portreeve_tests::process::allow_many_files;
 use portreeve_tests::server::{http, udp_echo};
 
 /// A server for the lab.
@@ -28,6 +29,7 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    allow_many_files();
     let mut threads = Vec::new();
     for port in options.http {
         let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))

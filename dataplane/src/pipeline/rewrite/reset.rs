@@ -19,7 +19,7 @@ pub(super) fn answer(view: &mut View<'_>, link: Link, ip: &Ip) {
     };
     let src = (ip.dst, segment.dst.get());
     let dst = (ip.src, segment.src.get());
-    write(view, link, ip, Reset { src, dst, seq, ack, flags });
+    write(view, link, ip.family(), Reset { src, dst, seq, ack, flags });
 }
 
 /// Turns a TCP packet into an RST to whom it was going to: as if its sender had sent that, so
@@ -34,7 +34,28 @@ pub(super) fn onward(view: &mut View<'_>, link: Link, ip: &Ip, to: &Translate) {
         ack: segment.ack.get(),
         flags,
     };
-    write(view, link, ip, reset);
+    write(view, link, ip.family(), reset);
+}
+
+/// Writes the RST that its sender would send who wants nothing any more of a connection that began with
+/// the number before `seq`.
+pub(super) fn forget(
+    view: &mut View<'_>,
+    link: Link,
+    (src, dst): ((Addr, L4Port), (Addr, L4Port)),
+    seq: u32,
+) {
+    let (family, ethertype) = match dst.0.family() {
+        Family::V4 => (Family::V4, eth::IPV4),
+        Family::V6 => (Family::V6, eth::IPV6),
+    };
+    write(view, link, family, Reset { src, dst, seq, ack: 0, flags: Flags::RST });
+    view.bytes_mut()[12..14].copy_from_slice(&ethertype.to_be_bytes());
+}
+
+/// The sequence number of a TCP packet.
+pub fn sequence_number(bytes: &[u8], ip: &Ip) -> Option<u32> {
+    segment(bytes, ip).map(|segment| segment.seq.get())
 }
 
 struct Reset {
@@ -56,7 +77,7 @@ fn sequence_len(ip: &Ip, segment: &Tcp) -> u32 {
     payload + u32::from(flags.any(Flags::SYN)) + u32::from(flags.any(Flags::FIN))
 }
 
-fn write(view: &mut View<'_>, link: Link, ip: &Ip, reset: Reset) {
+fn write(view: &mut View<'_>, link: Link, family: Family, reset: Reset) {
     let mut segment = Tcp {
         src: U16::new(reset.src.1),
         dst: U16::new(reset.dst.1),
@@ -71,7 +92,7 @@ fn write(view: &mut View<'_>, link: Link, ip: &Ip, reset: Reset) {
     let (src, dst) = (reset.src.0, reset.dst.0);
     let pseudo = checksum::pseudo(&src, &dst, Proto::Tcp as u8, tcp::LEN as u16);
     segment.checksum = U16::new(!checksum::fold(pseudo + checksum::sum(segment.as_bytes())));
-    let l4 = write_ip_header(view, ip.family(), (src, dst), Proto::Tcp as u8, tcp::LEN);
+    let l4 = write_ip_header(view, family, (src, dst), Proto::Tcp as u8, tcp::LEN);
     link.write(view.bytes_mut());
     view.bytes_mut()[l4..].copy_from_slice(segment.as_bytes());
 }

@@ -6,7 +6,7 @@ use crate::tables::route::HopRef;
 
 /// The next hop that a reference stands for, and the MTU on the way there.
 #[inline(always)]
-pub(super) fn next(ctx: &Ctx<'_>, hop: HopRef) -> Result<(Hop, u16), DropReason> {
+pub(in crate::pipeline) fn next(ctx: &Ctx<'_>, hop: HopRef) -> Result<(Hop, u16), DropReason> {
     match hop {
         HopRef::Via { hop: id, mtu } => {
             let hop = ctx.tables.routing.hop(id).ok_or(DropReason::NoRoute)?;
