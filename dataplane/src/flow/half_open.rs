@@ -89,7 +89,6 @@ impl HalfOpen {
         }
         let node = self.take_node();
         self.nodes[node as usize].flow = flow;
-        self.nodes[node as usize].seq = 0;
         let mut all = self.all;
         append(&mut self.nodes, &mut all, node, |n| &mut n.all);
         self.all = all;
@@ -105,7 +104,7 @@ impl HalfOpen {
     }
 
     /// Notes what a backend expects next of its client.
-    #[inline]
+    #[inline(always)]
     pub(super) fn number(&mut self, node: u32, seq: u32) {
         if let Some(node) = self.nodes.get_mut(node as usize) {
             node.seq = seq;

@@ -1,6 +1,6 @@
 use arrayvec::ArrayVec;
 
-use super::entry::FlowRef;
+use super::entry::NO_NODE;
 use crate::addr::{Addr, L4Port};
 use crate::tables::{BackendId, SnatId};
 
@@ -23,23 +23,42 @@ pub struct Gone {
 }
 
 /// What a table has to tell of the packet at hand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct News {
     /// Whether there is anything at all.
     pub(super) any: bool,
-    /// The TCP flow that it began.
-    pub(super) begun: Option<FlowRef>,
+    /// Node of the TCP flow that it began.
+    begun: u32,
     gone: ArrayVec<Gone, GONE_MAX>,
 }
 
+impl Default for News {
+    fn default() -> Self {
+        Self { any: false, begun: NO_NODE, gone: ArrayVec::new() }
+    }
+}
+
 impl News {
-    /// A flow has begun with a SYN, whose number is not known here.
-    #[inline]
-    pub(super) fn begun(&mut self, place: FlowRef) {
-        (self.any, self.begun) = (true, Some(place));
+    /// A flow, half-open with this node, has begun with a SYN, whose number is not known here.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, node: u32) {
+        (self.any, self.begun) = (true, node);
+    }
+
+    /// All is told but for what has gone; the node of the flow that began, if one did.
+    #[inline(always)]
+    pub(super) fn begun(&mut self) -> u32 {
+        self.any = false;
+        std::mem::replace(&mut self.begun, NO_NODE)
+    }
+
+    #[inline(always)]
+    pub(super) fn has_gone(&self) -> bool {
+        !self.gone.is_empty()
     }
 
     /// One more has given way. Whoever is not told finds out by himself.
+    #[cold]
     pub(super) fn gone(&mut self, gone: Gone) {
         self.any = true;
         let _ = self.gone.try_push(gone);

@@ -136,9 +136,15 @@ impl Range {
             .fold(0, |mask, bit| mask | 1 << bit)
     }
 
-    /// How many ports there are in the class, nearly: each has about the same share.
+    /// How many ports there are, all classes together. Each class has about the same share of them.
     pub(super) fn ports(self) -> usize {
-        (usize::from(self.last.saturating_sub(self.first)) + 1) / self.classes.count()
+        usize::from(self.last.saturating_sub(self.first)) + 1
+    }
+
+    /// Whether so many are half of the ports of its class.
+    #[inline]
+    pub(super) fn is_half(self, ports: usize) -> bool {
+        ports > 0 && ports * 2 * self.classes.count() >= self.ports()
     }
 }
 

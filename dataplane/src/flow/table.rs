@@ -91,12 +91,16 @@ impl FlowTable {
     }
 
     /// The SYN with this sequence number began the flow of which there is news, if any.
+    #[inline(always)]
     pub fn number(&mut self, seq: u32) {
-        self.news.any = false;
-        if let Some(FlowRef(place)) = self.news.begun.take() {
-            let node = self.flows[place as usize].half_open;
-            self.half_open.number(node, seq.wrapping_add(1));
-        }
+        self.half_open.number(self.news.begun(), seq.wrapping_add(1));
+    }
+
+    /// Whether there are connections that gave way.
+    #[inline(always)]
+    #[must_use]
+    pub fn has_gone(&self) -> bool {
+        self.news.has_gone()
     }
 
     /// One of the connections that gave way, until all were told of.
@@ -262,7 +266,7 @@ impl FlowTable {
             return Err(DropReason::FlowTableFull);
         };
         if new.proto == Proto::Tcp {
-            self.news.begun(place);
+            self.news.begin(self.flows[place.0 as usize].half_open);
         }
         Ok(place)
     }

@@ -13,7 +13,7 @@ use crate::xsk::{Frame, Socket};
 
 /// Notes the number of a SYN that began a flow, so that its backend can be told, and tells the backends
 /// of those that gave way. They hear it before the SYN, which may come from the same port.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn attend<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,
@@ -25,13 +25,24 @@ pub(super) fn attend<S: Socket, T: Tap>(
         _ => None,
     };
     ctx.flows.number(seq.unwrap_or_default());
+    if ctx.flows.has_gone() {
+        forget_all(ctx, memory, tx);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn forget_all<S: Socket, T: Tap>(
+    ctx: &mut Ctx<'_>,
+    memory: &mut Memory<'_>,
+    tx: &mut Tx<'_, S, T>,
+) {
     while let Some(gone) = ctx.flows.next_gone() {
         forget(ctx, memory, tx, &gone);
     }
 }
 
 /// RST to the backend in the client's name. When there is no frame or no way now, it finds out by itself.
-#[cold]
 fn forget<S: Socket, T: Tap>(
     ctx: &mut Ctx<'_>,
     memory: &mut Memory<'_>,

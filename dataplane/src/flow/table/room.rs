@@ -41,7 +41,7 @@ impl FlowTable {
     /// Half-open flows hold at most half of a pair's ports.
     pub(super) fn enforce_pair_quota(&mut self, pair: PairRef, ports: Range) {
         let ends = &self.pairs.get(pair).half_open;
-        if ends.count() * 2 >= ports.ports().max(2)
+        if ports.is_half(ends.count())
             && let Some(oldest) = self.half_open.oldest_of(ends)
         {
             self.evict(oldest);
@@ -70,7 +70,8 @@ impl FlowTable {
     ) -> Result<L4Port, DropReason> {
         let oldest = self.half_open.oldest_of(&self.pairs.get(pair).half_open);
         self.evict(oldest.ok_or(DropReason::PortsExhausted)?);
-        self.take_port(pair, ports, now).ok_or(DropReason::PortsExhausted)
+        let space = &mut self.pairs.get_mut(pair).ports;
+        space.take(&mut self.blocks, ports, now).ok_or(DropReason::PortsExhausted)
     }
 
     /// Takes back blocks of which no port is in use.

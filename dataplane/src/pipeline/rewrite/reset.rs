@@ -1,3 +1,5 @@
+use std::mem::offset_of;
+
 use zerocopy::byteorder::network_endian::{U16, U32};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -54,8 +56,10 @@ pub(super) fn forget(
 }
 
 /// The sequence number of a TCP packet.
+#[inline(always)]
 pub fn sequence_number(bytes: &[u8], ip: &Ip) -> Option<u32> {
-    segment(bytes, ip).map(|segment| segment.seq.get())
+    let number = bytes.get(ip.l4() + offset_of!(Tcp, seq)..)?;
+    number.first_chunk().map(|number| u32::from_be_bytes(*number))
 }
 
 struct Reset {
