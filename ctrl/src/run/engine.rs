@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 
 use super::hops::{Carried, HopRequests};
 use crate::compile::Compiled;
-use crate::desired::{self, Desired};
+use crate::desired::{self, Desired, PortSettings};
 use crate::memory::{self, PortFacts};
 use crate::netlink::Netlink;
 use crate::steer::{ModeChoice, PortAttach, Steer};
@@ -61,21 +61,20 @@ pub struct Engine {
 
 /// What the steering program is to be attached to.
 pub(super) fn attachments(desired: &Desired, netlink: &Netlink) -> Result<Vec<PortAttach>> {
-    (0..)
-        .zip(&desired.ports)
-        .map(|(port_id, port)| {
-            let name = port.name.as_str();
-            let link = netlink.topology().link(name);
-            let link = link.ok_or_else(|| anyhow!("port {name}: there is no such interface"))?;
-            let mode = match port.mode {
-                desired::XdpMode::Auto => ModeChoice::Auto,
-                desired::XdpMode::Native => ModeChoice::Native,
-                desired::XdpMode::Skb => ModeChoice::Skb,
-            };
-            let queues = link.rx_queues.max(1);
-            Ok(PortAttach { ifindex: link.ifindex, name: name.to_owned(), port_id, queues, mode })
-        })
-        .collect()
+    (0..).zip(&desired.ports).map(|(port_id, port)| attachment(port_id, port, netlink)).collect()
+}
+
+fn attachment(port_id: u8, port: &PortSettings, netlink: &Netlink) -> Result<PortAttach> {
+    let name = port.name.as_str();
+    let link = netlink.topology().link(name);
+    let link = link.ok_or_else(|| anyhow!("port {name}: there is no such interface"))?;
+    let mode = match port.mode {
+        desired::XdpMode::Auto => ModeChoice::Auto,
+        desired::XdpMode::Native => ModeChoice::Native,
+        desired::XdpMode::Skb => ModeChoice::Skb,
+    };
+    let queues = link.rx_queues.max(1);
+    Ok(PortAttach { ifindex: link.ifindex, name: name.to_owned(), port_id, queues, mode })
 }
 
 impl Engine {

@@ -137,7 +137,7 @@ fn frontends(shape: &Shape) -> Frontends {
     all.into_iter().collect()
 }
 
-/// The id of a service in [`frontends`].
+/// The id of a service in `frontends`.
 #[must_use]
 pub fn frontend(shape: &Shape, family: Family, kind: Kind, service: u32) -> FrontendId {
     let before = nth(family, 2, u32::from(kind == Kind::Syn));

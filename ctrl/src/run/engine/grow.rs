@@ -3,7 +3,7 @@ use dataplane::pipeline::tx::Lane;
 use dataplane::tables::PortId;
 use dataplane::xsk::kernel::KernelSocket;
 
-use super::{COPY, Engine, LaneInfo, attachments, facts};
+use super::{COPY, Engine, LaneInfo, attachment, facts};
 use crate::desired::Desired;
 use crate::memory;
 use crate::netlink::Netlink;
@@ -22,7 +22,9 @@ impl Engine {
         netlink: &Netlink,
         steer: &mut Steer,
     ) -> Result<()> {
-        for port in attachments(desired, netlink)? {
+        for (id, settings) in (0..).zip(&desired.ports) {
+            // One that is gone is said elsewhere, and has no queues.
+            let Ok(port) = attachment(id, settings, netlink) else { continue };
             let served = self.queues(port.port_id);
             if port.queues > served {
                 self.has_room(desired, &port)?;
