@@ -139,6 +139,19 @@ impl Crowd {
     /// # Errors
     /// When one cannot be opened.
     pub fn start(host: &Host, targets: &[SocketAddr], count: usize) -> Result<Self> {
+        Self::start_at(PACE, host, targets, count)
+    }
+
+    /// As [`Crowd::start`], with so much time between two questions of each of its eight threads.
+    ///
+    /// # Errors
+    /// As [`Crowd::start`].
+    pub fn start_at(
+        pace: Duration,
+        host: &Host,
+        targets: &[SocketAddr],
+        count: usize,
+    ) -> Result<Self> {
         let opened: Vec<_> = (0..count)
             .map(|at| Connection::open(host, targets[at % targets.len()]))
             .collect::<Result<_>>()?;
@@ -154,7 +167,7 @@ impl Crowd {
         }
         let spawn = |part| {
             let shared = Arc::clone(&shared);
-            std::thread::spawn(move || talk_on(&shared, part))
+            std::thread::spawn(move || talk_on(&shared, part, pace))
         };
         let threads = parts.into_iter().map(spawn).collect();
         Ok(Self { shared, threads })
@@ -216,7 +229,7 @@ impl Shared {
 }
 
 /// Asks on each connection in turn until told to stop.
-fn talk_on(shared: &Shared, mut part: Vec<(usize, Connection)>) {
+fn talk_on(shared: &Shared, mut part: Vec<(usize, Connection)>, pace: Duration) {
     while !part.is_empty() {
         part.retain_mut(|(at, connection)| {
             if shared.lock().stop {
@@ -235,7 +248,7 @@ fn talk_on(shared: &Shared, mut part: Vec<(usize, Connection)>) {
             talk.end = end;
             shared.changed.notify_all();
             drop(state);
-            std::thread::sleep(PACE);
+            std::thread::sleep(pace);
             end.is_none()
         });
     }

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 
 use crate::garbage::{Random, checksum};
+use crate::process::FIRST;
 use crate::raw_port::RawPort;
 
 const BATCH: usize = 32;
@@ -47,14 +50,15 @@ impl SynFlood {
         Self { random: Random(seed), macs: [to, from], targets }
     }
 
-    /// Sends through `port` until it is `over`, as fast as it goes but no faster than `per_second`, on the
-    /// machine's first core: workers take the last ones.
+    /// Sends through `port` until it is `over`, as fast as it goes but no faster than `per_second`: on the
+    /// machine's first core, since workers take the last ones, and before all else there.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn pour(mut self, port: &RawPort, per_second: f64, over: &AtomicBool) -> Result<Poured> {
         let mut core = CpuSet::new();
         core.set(0).and_then(|()| sched_setaffinity(Pid::from_raw(0), &core)).context("pin")?;
+        setpriority_process(Some(gettid()), FIRST).context("raise the generator's priority")?;
         let (begun, mut sent, mut due) = (Instant::now(), 0, 0);
         let mut frames = vec![Vec::new(); BATCH];
         while !over.load(Ordering::Acquire) {

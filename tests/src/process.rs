@@ -8,11 +8,16 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setrlimit};
+use rustix::process::{
+    PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setpriority_process, setrlimit,
+};
 
 use crate::cleanup::Undo;
 use crate::netns::Netns;
 use crate::program::search_path;
+
+/// The highest ordinary priority.
+pub const FIRST: i32 = -20;
 
 /// As many open files as this process may have at all: thousands of connections need more than it is
 /// given at first.
@@ -76,6 +81,26 @@ impl Process {
     #[must_use]
     pub fn take_stdout(&self) -> Option<ChildStdout> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).stdout.take()
+    }
+
+    /// Gives its threads whose names begin so the highest ordinary priority. What shall have a core of its
+    /// own has nearly one then, on a machine that has not so many.
+    ///
+    /// # Errors
+    /// When it has ended, or without the right to.
+    pub fn prefer_threads(&self, name: &str) -> Result<()> {
+        let tasks = format!("/proc/{}/task", self.pid);
+        for task in std::fs::read_dir(&tasks).with_context(|| tasks.clone())? {
+            let task = task?;
+            // Threads of no concern come and go.
+            let comm = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            if comm.starts_with(name) {
+                let id = task.file_name().to_str().and_then(|id| id.parse().ok());
+                let id = id.and_then(rustix::process::Pid::from_raw).context("a thread's id")?;
+                setpriority_process(Some(id), FIRST).context("raise a thread's priority")?;
+            }
+        }
+        Ok(())
     }
 
     /// Sends it a signal.
