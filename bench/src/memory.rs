@@ -22,6 +22,8 @@ pub mod packets;
 pub mod random;
 /// Flows that are there already.
 pub mod established;
+/// Datagrams in pieces.
+pub mod fragmented;
 /// Flows that begin.
 pub mod opening;
 /// Packets that make no flow.

@@ -305,6 +305,9 @@ pub struct Backend {
     /// Established connections that it ended by RST, in all services together.
     #[serde(default)]
     pub resets: u64,
+    /// ICMP errors that said it, or its port, cannot be reached, in all services together.
+    #[serde(default)]
+    pub unreachable: u64,
     /// What its check says; `None` when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,

@@ -152,6 +152,8 @@ fn health(registry: &mut Registry, status: &Status, services: &[Service]) {
     counters(registry, refused, of(|backend| backend.refused));
     let resets = ("backend_resets", "Established connections that a backend ended by RST");
     counters(registry, resets, of(|backend| backend.resets));
+    let unreachable = ("backend_unreachable", "ICMP errors that said a backend cannot be reached");
+    counters(registry, unreachable, of(|backend| backend.unreachable));
     let released = status.released.len() as u64;
     gauges(registry, ("addresses_released", "Addresses not announced"), [(vec![], released)]);
     let drained = status.drained.len() as u64;

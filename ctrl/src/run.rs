@@ -167,6 +167,8 @@ pub struct Gateway {
     in_step: apply::InStep,
     /// What was last said about a host that changed.
     host_troubles: String,
+    /// Why a receive queue has no socket, as said last.
+    queue_trouble: String,
     /// Shares of backends in the tables that somebody asked for.
     shares: queries::Shares,
     /// Ends the capture that runs, while there is one.
@@ -221,6 +223,7 @@ impl Gateway {
             steered: None,
             in_step: apply::InStep::default(),
             host_troubles: String::new(),
+            queue_trouble: String::new(),
             shares: queries::Shares::default(),
             capture: Weak::new(),
             engine,
@@ -274,7 +277,10 @@ impl Gateway {
                 began: self.began,
             };
             match sources.next().await? {
-                Event::Topology => self.recompile().await,
+                Event::Topology => {
+                    self.serve_new_queues();
+                    self.recompile().await;
+                }
                 Event::ConfigChanged | Event::Hangup => self.reload().await,
                 Event::HopsAsked => self.resolve_hops().await,
                 Event::AddressClaimed => self.take_claims(),
@@ -290,6 +296,16 @@ impl Gateway {
         }
         self.stop();
         Ok(())
+    }
+
+    /// Queues that a port has got since the last look.
+    fn serve_new_queues(&mut self) {
+        let grown = self.engine.grow(&self.desired, &self.netlink, &mut self.steer);
+        let trouble = grown.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        if trouble != self.queue_trouble && !trouble.is_empty() {
+            tracing::error!("{trouble}");
+        }
+        self.queue_trouble = trouble;
     }
 
     /// A clean leave: the worker ends, the steering program stays, so that a restart finds our

@@ -7,7 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use portreeve_bpf_abi::Map;
+use portreeve_bpf_abi::{Map, Port};
 
 use crate::steering::Steering;
 
@@ -128,6 +128,15 @@ impl Steer {
         let slot = slot(port_id, queue)?;
         let failed = map("put a socket into", Map::SOCKETS.name);
         self.maps.sockets.set(slot, socket, 0).map_err(failed)
+    }
+
+    /// Has the program use the sockets of all queues of `port`.
+    ///
+    /// # Errors
+    /// When there are more than the limit, or the kernel refuses.
+    pub fn serve_queues(&mut self, port: &PortAttach) -> Result<(), SteerError> {
+        port.check()?;
+        self.maps.set_port(port.ifindex, Port::new(port.port_id, port.queues))
     }
 
     /// Takes the socket of a port's receive queue away; there need not be one.

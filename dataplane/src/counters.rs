@@ -72,6 +72,8 @@ pub struct BackendCounters {
     pub refused: Counter,
     /// RSTs of connections that were established.
     pub resets: Counter,
+    /// ICMP errors "unreachable" about packets to it, by it or a router before it.
+    pub unreachable: Counter,
 }
 
 /// All counters of one worker.

@@ -9,6 +9,8 @@ pub mod idle;
 pub mod nap;
 /// The other workers.
 pub mod peers;
+/// Sockets of queues that came while it runs.
+mod lanes;
 /// While somebody looks on.
 mod watched;
 
@@ -50,6 +52,8 @@ const WAITING_PERIOD_MS: u32 = 10;
 pub struct Setup<S> {
     /// Its (port, queue)s.
     pub lanes: Vec<Lane<S>>,
+    /// Those of queues that come while it runs, to be taken when control says so.
+    pub more_lanes: Receiver<Lane<S>>,
     /// The memory of all frames.
     pub umem: Arc<Umem>,
     /// The frames that it owns.
@@ -75,6 +79,7 @@ pub struct Setup<S> {
 /// One pinned thread's work.
 pub struct Worker<S> {
     lanes: Vec<Lane<S>>,
+    more_lanes: Receiver<Lane<S>>,
     ways: Ways,
     umem: Arc<Umem>,
     pool: Pool,
@@ -136,6 +141,7 @@ impl<S: Socket> Worker<S> {
         let mut worker = Self {
             ways: Ways::new(&setup.lanes),
             lanes: setup.lanes,
+            more_lanes: setup.more_lanes,
             umem: setup.umem,
             // Whatever comes in pieces, most frames stay free for the rest.
             fragments: Fragments::new(FRAGMENTS_HELD_MAX.min(setup.pool.home() / 4)),
@@ -429,6 +435,7 @@ impl<S: Socket> Worker<S> {
                 begun();
             }
             Command::EndCapture(reply) => reply(self.capture.take()),
+            Command::TakeLanes => self.take_lanes(),
             Command::Stop => return true,
         }
         false

@@ -16,8 +16,8 @@ use many::Many;
 use packet::*;
 use pieces::*;
 use portreeve_dataplane::drop_reason::DropReason;
-use portreeve_dataplane::tables::Stateless;
 use portreeve_dataplane::tables::frontend::Mode;
+use portreeve_dataplane::tables::{BackendId, Stateless};
 use portreeve_dataplane::worker::idle::PollMode;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -338,5 +338,35 @@ fn an_error_finds_the_owner_of_its_flow() {
         }
         many.assert_conserved();
         assert!(many.census().balanced());
+    }
+}
+
+/// Errors from a backend's side that say it cannot be reached are hints about it; those that say how it
+/// could be are none, nor are those about the client.
+#[test]
+fn what_says_that_a_backend_cannot_be_reached_is_counted_for_it() {
+    let unreachable = |world: &World| -> u64 {
+        let backends = (0..4).filter_map(|n| world.counters.backend(BackendId::new(n, 0)));
+        backends.map(|counters| counters.unreachable.get()).sum()
+    };
+    for (side, says_so, others) in [
+        (V4, [(3, 1), (3, 3), (3, 13)], [(3, 4), (11, 0), (12, 0)]),
+        (V6, [(1, 0), (1, 1), (1, 4)], [(2, 0), (3, 0), (4, 0)]),
+    ] {
+        let mut world = World::new();
+        let Packets { asked, answered } = converse(&mut world, &side, false, b"anybody?");
+        let mut tell = |port, packet: &[u8], (kind, code)| {
+            let router = (side.routers[port], ROUTER_MAC);
+            let about = error((packet, 48), router, (kind, code, 0), b"");
+            assert_eq!(world.send(port, &about).len(), 1, "{kind} {code}");
+            unreachable(&world)
+        };
+        for (seen, kind) in (1..).zip(says_so) {
+            assert_eq!(tell(1, &asked[1], kind), seen);
+        }
+        for kind in others {
+            assert_eq!(tell(1, &asked[1], kind), 3, "{kind:?}");
+        }
+        assert_eq!(tell(0, &answered[1], says_so[0]), 3, "about the client");
     }
 }

@@ -7,6 +7,8 @@
 mod many;
 #[path = "support/packet.rs"]
 mod packet;
+#[path = "support/pieces.rs"]
+mod pieces;
 #[path = "support/world.rs"]
 mod world;
 
@@ -225,4 +227,67 @@ fn a_tagged_packet_is_handed_over_with_its_tag_and_captured_with_it() {
         }
     }
     assert!(many.counters[1].handed_in.get() > 0);
+}
+
+/// Where a datagram meets, and whose its flow is, are other workers than the one that receives it: its
+/// pieces go there with their tags, and are shown as they came in.
+#[test]
+fn pieces_with_tags_meet_at_other_workers() {
+    for (client, vip) in [(CLIENT, VIP), (CLIENT6, VIP6)] {
+        let mut many =
+            many::Many::new(3, &Options { frames: 8192, ..Options::default() }, PollMode::Busy);
+        let (recorder, mut reader) = Recorder::new(Filter::default(), 1600, 1 << 16);
+        let begin = Command::BeginCapture(Box::new(recorder), Box::new(|| ()));
+        assert!(many.commands[0].send(begin).is_ok());
+        many.publisher.publish({
+            let mut tables = tables(&Options::default());
+            in_vlans(&mut tables);
+            tables
+        });
+        let (mut came, mut noted) = (Vec::new(), 0);
+        for number in 0..24_u16 {
+            let payload: Vec<u8> = (0..4_000).map(|at| (at + usize::from(number)) as u8).collect();
+            let whole = udp(0, (client, 4000 + number), (vip, 53), &payload);
+            let mut left = Vec::new();
+            // The first one comes last.
+            for piece in pieces::cut(&whole, 1_400, u32::from(number)).iter().rev() {
+                came.push(tagged(CLIENTS, piece.clone()));
+                left.extend(many.send(0, 0, &came[came.len() - 1]));
+                left.extend(many.collect());
+            }
+            noted += usize::from(left.iter().any(|(worker, ..)| *worker != 0));
+            let (vlans, left): (Vec<_>, Vec<_>) =
+                left.iter().map(|(_, _, frame)| untagged(frame)).unzip();
+            assert_eq!(vlans, [BACKENDS_VLAN; 3]);
+            let What::Udp { payload: arrived, .. } = read(&pieces::join(&left)).what else {
+                panic!("UDP")
+            };
+            assert_eq!(arrived, payload);
+        }
+        assert!(noted > 0, "some flows are other workers'");
+        let mut seen = Vec::new();
+        while let Some(record) = reader.next_record() {
+            if record.direction == Direction::In {
+                seen.push(record.bytes.to_vec());
+            }
+        }
+        assert_eq!(seen, came);
+        many.assert_conserved();
+    }
+}
+
+/// What a gateway says of a datagram whose pieces came with a tag bears it, too.
+#[test]
+fn pieces_with_tags_are_refused_with_their_tag() {
+    let mut question = udp(0, (CLIENT, 4000), (VIP, 53), &[3; 2_000]);
+    question[L3 + 8] = 1;
+    fix_ipv4(&mut question);
+    let first = pieces::cut(&question, 1_400, 5).swap_remove(0);
+    let plain = World::new().send(0, &first);
+    let [(0, want)] = plain.as_slice() else { panic!("{plain:?}") };
+    let mut world = World::new();
+    let sent = world.send(0, &tagged(STRANGE, first));
+    let [(0, frame)] = sent.as_slice() else { panic!("{sent:?}") };
+    assert_eq!(untagged(frame), (STRANGE, want.clone()));
+    world.assert_conserved();
 }

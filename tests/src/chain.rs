@@ -25,6 +25,10 @@ pub const SERVERS: [&str; 2] = ["10.77.5.2", "fd00:77:5::2"];
 pub const SOURCES: [&str; 2] = ["10.77.3.1", "fd00:77:3::1"];
 /// The link between the client's routers, and that between the server's.
 pub const INNER: [usize; 2] = [1, 4];
+/// The gateway's links.
+const OUTER: [usize; 2] = [2, 3];
+/// Spreads what an interface sends over its queues.
+const SPREAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../bpf/spread.bpf.o");
 
 const NAMES: [&str; 7] = ["client", "near1", "near2", "gateway", "far1", "far2", "server"];
 
@@ -43,10 +47,38 @@ impl Chain {
     /// # Errors
     /// Without root, or when the server is not built.
     pub fn build(lab: &Lab, narrow: usize, mtu: u32) -> Result<Self> {
+        Self::with_links(lab, |link| LinkOptions {
+            mtu: if link == narrow { mtu } else { 1_500 },
+            queues: 1,
+        })
+    }
+
+    /// Lays it out with so many queues at the gateway, over which its neighbours spread packets one by
+    /// one, whatever flow they are of.
+    ///
+    /// # Errors
+    /// As [`Self::build`], and when the kernel refuses the program that spreads them.
+    pub fn spread(lab: &Lab, queues: u32) -> Result<Self> {
+        let chain = Self::with_links(lab, |link| {
+            let queues = if OUTER.contains(&link) { queues } else { 1 };
+            LinkOptions { queues, ..LinkOptions::default() }
+        })?;
+        for (neighbour, port) in [(&chain.hosts[2], "right"), (&chain.hosts[4], "left")] {
+            let tc = |line: &str| {
+                let words: Vec<_> = line.split_whitespace().collect();
+                neighbour.run("tc", &words)?.ok()
+            };
+            tc(&format!("qdisc add dev {port} clsact"))?;
+            let filter = format!("filter add dev {port} egress bpf direct-action");
+            tc(&format!("{filter} object-file {SPREAD} section tc"))?;
+        }
+        Ok(chain)
+    }
+
+    fn with_links(lab: &Lab, options: impl Fn(usize) -> LinkOptions) -> Result<Self> {
         let hosts = NAMES.iter().map(|name| lab.host(name)).collect::<Result<Vec<_>>>()?;
         for (link, pair) in hosts.windows(2).enumerate() {
-            let mtu = if link == narrow { mtu } else { 1_500 };
-            lab.link(&pair[0], "right", &pair[1], "left", LinkOptions { mtu, queues: 1 })?;
+            lab.link(&pair[0], "right", &pair[1], "left", options(link))?;
             for (host, port, end) in [(&pair[0], "right", 1), (&pair[1], "left", 2)] {
                 host.address(port, &format!("10.77.{link}.{end}/24"))?;
                 host.address(port, &format!("fd00:77:{link}::{end}/64"))?;

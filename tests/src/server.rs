@@ -17,6 +17,9 @@ pub mod noise;
 /// Sends every datagram back.
 pub mod udp_echo;
 
+/// Set when the lab outlives the process that lays it out.
+const KEPT: &str = "LAB_KEPT";
+
 const START: Duration = Duration::from_secs(10);
 
 /// The program `lab-server`, running on a host.
@@ -44,6 +47,10 @@ impl Server {
     pub fn start_with(host: &Host, http: &[u16], udp: &[u16], echo: &[SocketAddr]) -> Result<Self> {
         let mut command = Command::new(built("lab-server", "LAB_SERVER")?);
         command.args(["--name", host.name()]).stdin(Stdio::null()).stdout(Stdio::piped());
+        if std::env::var_os(KEPT).is_some() {
+            // What stays must not hold on to a pipe that somebody reads to its end.
+            command.stderr(Stdio::null());
+        }
         for port in http {
             command.args(["--http", &port.to_string()]);
         }

@@ -2,7 +2,7 @@
 //! New connections avoid it within the configured time; what is elsewhere is not touched.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -294,7 +294,8 @@ fn what_a_backend_refuses_is_shown_without_any_check() -> Result<()> {
     let backends = format!("[{{ address = \"{}\", port = 81 }}]", seed::SERVERS[0]);
     let config = ports(&seed::PORTS)
         + &format!(
-            "[[service]]\nname = \"web\"\nvip = \"{}\"\nports = [{{ port = 80 }}]\n\
+            "[[service]]\nname = \"web\"\nvip = \"{}\"\n\
+             ports = [{{ port = 80 }}, {{ port = 81, protocol = \"udp\" }}]\n\
              backends = {backends}\n",
             seed::VIPS[0]
         );
@@ -311,5 +312,20 @@ fn what_a_backend_refuses_is_shown_without_any_check() -> Result<()> {
     ensure!(backend["health"].is_null() && backend["state"] == "active", "only shown: {backend}");
     let human = appliance.cli(&net.gateway, &["services"])?.ok()?;
     ensure!(human.contains("refused 3"), "{human}");
+
+    // Over UDP the backend's host says it by ICMP.
+    let datagram = net.client.enter(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        socket.connect((seed::VIPS[0], 81))?;
+        socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+        socket.send(b"anybody?")?;
+        socket.recv(&mut [0; 16])
+    })?;
+    let told = datagram.map_err(|error| error.kind());
+    ensure!(told == Err(ErrorKind::ConnectionRefused), "{told:?}");
+    let services = appliance.json(&net.gateway, &["services"])?;
+    let udp = services.as_array().into_iter().flatten().find(|view| view["protocol"] == "udp");
+    let backend = &udp.context("no UDP service")?["backends"][0];
+    ensure!(backend["unreachable"] == 1, "{backend}");
     Ok(())
 }

@@ -21,10 +21,11 @@ struct Program {
     section: &'static str,
 }
 
-/// Steering, and the generator of the benchmark.
-const PROGRAMS: [Program; 2] = [
+/// Steering, the generator of the benchmark, and what spreads packets over queues in tests.
+const PROGRAMS: [Program; 3] = [
     Program { source: "steer.bpf.c", object: "steer.bpf.o", section: "xdp.frags" },
     Program { source: "wire.bpf.c", object: "wire.bpf.o", section: "xdp" },
+    Program { source: "spread.bpf.c", object: "spread.bpf.o", section: "tc" },
 ];
 
 /// Sections that the loader reads besides: maps, licence, types. `.BTF.ext` (functions and lines

@@ -22,5 +22,8 @@ pub fn run_demo(args: &[&str]) -> Result<()> {
     ]))?;
     let mut command = Command::new(target().join("debug/demo"));
     prepare(command.args(args));
+    if args.contains(&"--keep") {
+        command.env("LAB_KEPT", "1");
+    }
     Err(command.exec()).context("start the demo")
 }

@@ -7,10 +7,15 @@ use crate::memory::serve;
 use crate::memory::world::World;
 
 /// Name in the counts, and the case of the in-memory half.
-pub const CASES: [(&str, &str); 6] = [
+pub const CASES: [(&str, &str); 11] = [
     ("established-ipv4", "established/ipv4/64/1k"),
     ("established-ipv6", "established/ipv6/64/1k"),
     ("reply", "replies/ipv4/64/100k"),
+    ("nat", "modes/nat/ipv4/64/100k"),
+    ("nat-reply", "modes/nat-replies/ipv4/64/100k"),
+    ("dsr", "modes/dsr-l2/ipv4/64/100k"),
+    ("fragment", "fragments/ipv4/64/in-order"),
+    ("fragment-first-last", "fragments/ipv4/64/first-last"),
     ("new-flow", "new/ipv4/64/free"),
     ("arp", "arp"),
     ("garbage", "garbage"),

@@ -2,9 +2,11 @@
 
 use anyhow::{Result, ensure};
 use dataplane::addr::Family;
+use dataplane::tables::frontend::Mode;
 
 use super::bars;
 use super::established::{Established, IMIX, Replies};
+use super::fragmented::{Fragmented, Order};
 use super::noise::Noise;
 use super::opening::{Flood, Opening};
 use super::packets::SMALL;
@@ -31,6 +33,8 @@ pub enum Load {
     },
     /// New flows of a flood beside established ones.
     Flood,
+    /// Clients' datagrams on established flows, each in pieces.
+    Fragments(Order),
     /// Questions for a VIP.
     Arp,
     /// Nothing that could be read.
@@ -50,6 +54,8 @@ pub struct Case {
     pub load: Load,
     /// Of which family.
     pub family: Family,
+    /// How the services forward.
+    pub mode: Mode,
     /// Established flows.
     pub flows: u32,
     /// The id of a second row, measured beside this one: the same on small pages.
@@ -58,6 +64,8 @@ pub struct Case {
 
 const ESTABLISHED: &str = "Established flows, random order";
 const SIZES: &str = "Packet sizes, 100 k established flows";
+const MODES: &str = "Other modes, 100 k established flows";
+const FRAGMENTS: &str = "Fragments, 100 k established flows";
 const OPENING: &str = "New flows";
 const OTHER: &str = "No flows";
 
@@ -89,6 +97,18 @@ pub const CASES: &[Case] = &[
     },
     Case { load: Load::Established(&IMIX), ..hundred("sizes/ipv4/imix/100k", "IPv4, IMIX") },
     Case { load: Load::Established(&[FULL]), ..hundred("sizes/ipv4/1514/100k", "IPv4, 1 514 B") },
+    direct("modes/nat/ipv4/64/100k", "nat, IPv4", Mode::Nat),
+    Case {
+        load: Load::Replies,
+        ..direct("modes/nat-replies/ipv4/64/100k", "nat, replies, IPv4", Mode::Nat)
+    },
+    direct("modes/dsr-l2/ipv4/64/100k", "dsr-l2, IPv4", Mode::DsrL2),
+    fragments("fragments/ipv4/64/in-order", "IPv4, datagrams of 3, in order", Order::Sent),
+    fragments(
+        "fragments/ipv4/64/first-last",
+        "IPv4, datagrams of 3, the first last",
+        Order::FirstLast,
+    ),
     opening(
         "new/ipv4/64/free",
         "IPv4, ports free",
@@ -129,11 +149,20 @@ const CROWD: u32 = CROWDED_PAIRS * PORTS / 10 * 9;
 
 const fn established(id: &'static str, label: &'static str, family: Family, flows: u32) -> Case {
     let load = Load::Established(&[SMALL]);
-    Case { id, group: ESTABLISHED, label, load, family, flows, small_pages: None }
+    let (group, mode) = (ESTABLISHED, Mode::Snat);
+    Case { id, group, label, load, family, mode, flows, small_pages: None }
 }
 
 const fn hundred(id: &'static str, label: &'static str) -> Case {
     Case { group: SIZES, ..established(id, label, Family::V4, 100_000) }
+}
+
+const fn direct(id: &'static str, label: &'static str, mode: Mode) -> Case {
+    Case { group: MODES, mode, ..hundred(id, label) }
+}
+
+const fn fragments(id: &'static str, label: &'static str, order: Order) -> Case {
+    Case { group: FRAGMENTS, load: Load::Fragments(order), ..hundred(id, label) }
 }
 
 const fn opening(
@@ -147,21 +176,23 @@ const fn opening(
         Load::Arp | Load::Garbage => OTHER,
         _ => OPENING,
     };
-    Case { id, group, label, load, family, flows, small_pages: None }
+    Case { id, group, label, load, family, mode: Mode::Snat, flows, small_pages: None }
 }
 
 impl Case {
     /// The world that it needs: a flow table that is never more than 80 % full, and pairs enough
-    /// that ports do not run out before flows do.
+    /// that ports do not run out before flows do. Flows whose backends answer past us count as half
+    /// open, for which there is half of a table.
     #[must_use]
     pub fn shape(&self) -> Shape {
-        let flows = (self.flows as usize * 5 / 4).max(1 << 17);
+        let halves = if self.mode == Mode::DsrL2 { 2 } else { 1 };
+        let flows = (self.flows as usize * 5 / 4).max(1 << 17) * halves;
         match self.load {
             Load::Opening { crowded: true } => {
                 Shape { flows, backends: CROWDED_PAIRS, sources: 1, ..Shape::default() }
             }
             Load::Flood | Load::Opening { .. } => Shape { flows: 1 << 20, ..Shape::default() },
-            _ => Shape { flows, ..Shape::default() },
+            _ => Shape { flows, mode: self.mode, ..Shape::default() },
         }
     }
 
@@ -180,6 +211,7 @@ impl Case {
             Load::Replies => boxed(Replies::new(self.family, self.flows, &shape)?),
             Load::Opening { .. } => boxed(Opening::new(self.family, self.flows, &shape)?),
             Load::Flood => boxed(Flood::new(self.family, self.flows, &shape)?),
+            Load::Fragments(order) => boxed(Fragmented::new(order, self.flows, &shape)?),
             Load::Arp => boxed(Noise::arp(&shape)?),
             Load::Garbage => boxed(Noise::garbage(&shape)?),
         })

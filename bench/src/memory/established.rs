@@ -2,11 +2,12 @@
 
 use anyhow::{Result, ensure};
 use dataplane::addr::Family;
+use dataplane::tables::frontend::Mode;
 
 use super::packets::{Kind, SMALL, Template, answer, client};
 use super::random::Random;
 use super::round::{BATCH, Feed, TURNS};
-use super::world::{Shape, World, backend_mac};
+use super::world::{Shape, World};
 
 /// IMIX as CSIT sends it: of 48 packets 28 have 64 B, 16 have 570 B and 4 have 1 518 B, each with
 /// four bytes of checksum that never reach us.
@@ -78,7 +79,8 @@ pub fn templates(family: Family, shape: &Shape, len: usize) -> Result<Vec<Templa
     (0..shape.services).map(|service| Template::new(Kind::Udp, family, service, len)).collect()
 }
 
-/// Makes flows: each client speaks, and its backend answers. `look` is shown every answer.
+/// Makes flows: each client speaks, and its backend answers. `look` is shown every answer that comes
+/// through us.
 ///
 /// # Errors
 /// When some of them do not come to be.
@@ -97,9 +99,11 @@ pub fn establish(
             world.inject(0, to[service].of(client(flow)));
         }
         let seen = forwarded(world, |n, packet| {
-            answer(packet, &mut replies[n], backend_mac(backend_of(packet, family, shape)));
+            answer(packet, &mut replies[n]);
         });
-        for reply in &replies[..seen] {
+        // In `dsr-l2` backends answer past us.
+        let answers = if shape.mode == Mode::DsrL2 { 0 } else { seen };
+        for reply in &replies[..answers] {
             look(reply);
             world.inject(1, reply);
         }
@@ -125,17 +129,41 @@ fn forwarded(world: &mut World, mut show: impl FnMut(usize, &[u8])) -> usize {
     seen
 }
 
-/// The number of the backend, over both families, that a packet goes to.
-fn backend_of(packet: &[u8], family: Family, shape: &Shape) -> u32 {
-    let (last, first) = match family {
-        Family::V4 => (32, 0),
-        Family::V6 => (52, shape.backends),
-    };
-    first + u32::from(u16::from_be_bytes([packet[last], packet[last + 1]])) - 1
-}
-
 fn turns(world: &mut World) {
     for _ in 0..=TURNS {
         world.worker.turn();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::round::round;
+    use super::*;
+
+    const MODES: [Mode; 3] = [Mode::Snat, Mode::Nat, Mode::DsrL2];
+
+    #[test]
+    fn clients_are_served_in_every_mode() {
+        for mode in MODES {
+            let shape = Shape { flows: 1 << 12, mode, ..Shape::default() };
+            let (mut world, mut feed) =
+                Established::new(Family::V4, 100, &[SMALL], &shape).unwrap();
+            round(&mut world, &mut feed);
+            assert_eq!((world.worker.flows().len(), world.drops()), (100, vec![]), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn replies_come_through_us_but_in_dsr() {
+        for mode in MODES {
+            let shape = Shape { flows: 1 << 12, mode, ..Shape::default() };
+            let (mut world, mut feed) = Replies::new(Family::V4, 100, &shape).unwrap();
+            if mode == Mode::DsrL2 {
+                assert!(feed.replies.is_empty());
+                continue;
+            }
+            round(&mut world, &mut feed);
+            assert_eq!((feed.replies.len(), world.drops()), (100, vec![]), "{mode:?}");
+        }
     }
 }

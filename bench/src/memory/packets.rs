@@ -135,10 +135,10 @@ pub fn client_addr(family: Family, client: u32) -> Addr {
 }
 
 /// The answer to a forwarded packet: the two ends change places, which no checksum notices.
-pub fn answer(forwarded: &[u8], reply: &mut Vec<u8>, from: [u8; 6]) {
+pub fn answer(forwarded: &[u8], reply: &mut Vec<u8>) {
     reply.clear();
     reply.extend_from_slice(&PORT_MACS[1]);
-    reply.extend_from_slice(&from);
+    reply.extend_from_slice(&forwarded[..6]);
     reply.extend_from_slice(&forwarded[12..]);
     let (src, len, l4) = if forwarded[12] == 0x08 { (26, 4, 34) } else { (22, 16, 54) };
     let (a, b) = (src, src + len);

@@ -61,7 +61,12 @@ fn render(services: &[Service], now: u64) -> String {
 /// What a check says of a backend, and what connections have met.
 fn hints(backend: &Backend, now: u64) -> String {
     let mut words: Vec<String> = backend.health.iter().map(|health| check(health, now)).collect();
-    for (what, count) in [("refused", backend.refused), ("reset", backend.resets)] {
+    let met = [
+        ("refused", backend.refused),
+        ("reset", backend.resets),
+        ("unreachable", backend.unreachable),
+    ];
+    for (what, count) in met {
         if count > 0 {
             words.push(format!("{what} {count}"));
         }
@@ -116,6 +121,7 @@ mod tests {
             flows: Some(2),
             refused: 0,
             resets: 3,
+            unreachable: 0,
             health: None,
         };
         let health = Health {
@@ -132,6 +138,7 @@ mod tests {
             flows: None,
             refused: 7,
             resets: 0,
+            unreachable: 2,
             health: Some(health),
             ..backend.clone()
         };
@@ -159,7 +166,7 @@ SERVICE  ADDRESS             MODE  STATE    WEIGHT    SHARE  FLOWS     IN      O
 svc1     10.10.200.1:80/tcp  snat  on ens5                       5  700 B  8.8 KiB
            172.16.1.93:80          active      100  100.0 %      2                  reset 3
            172.16.2.115:80         failed      100    0.0 %                         \
-down for 2 min 5 s: connection refused; refused 7
+down for 2 min 5 s: connection refused; refused 7; unreachable 2
 ";
         assert_eq!(render(&[service], 1_000), want);
     }

@@ -77,6 +77,7 @@ impl Sources<'_> {
                     flows: None,
                     refused: count(|c| &c.refused),
                     resets: count(|c| &c.resets),
+                    unreachable: count(|c| &c.unreachable),
                     health: self.health(service, backend),
                 }
             })

@@ -2,11 +2,13 @@
 
 /// One worker thread.
 pub mod worker;
+/// Queues that come while we run.
+mod grow;
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use crossbeam::channel::bounded;
+use crossbeam::channel::{bounded, unbounded};
 use dataplane::addr::Addr;
 use dataplane::counters::Counters;
 use dataplane::pipeline::tx::Lane;
@@ -28,7 +30,7 @@ use crate::desired::{self, Desired};
 use crate::memory::{self, PortFacts};
 use crate::netlink::Netlink;
 use crate::steer::{ModeChoice, PortAttach, Steer};
-use worker::{COMMANDS, Handle, WorkerThread};
+use worker::{COMMANDS, Handle, LaneInlet, WorkerThread};
 
 /// A socket that a worker serves, as control knows it.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,10 @@ pub struct Engine {
     publisher: Publisher<Tables>,
     workers: Vec<WorkerThread>,
     ended: Arc<Notify>,
+    umem: KernelUmem,
+    layout: Layout,
+    /// Largest MTU of the ports at the start, in bytes: chunks are as large as that takes.
+    mtu: u32,
     /// The sockets in force.
     pub lanes: Vec<LaneInfo>,
     carried: Carried,
@@ -89,11 +95,9 @@ impl Engine {
             .iter()
             .map(|port| (port.port_id, port.name.clone(), port.queues))
             .collect();
-        let facts = PortFacts {
-            queues: queues.iter().map(|(_, _, count)| *count as usize).sum(),
-            busiest: queues.iter().map(|(_, _, count)| (*count as usize).div_ceil(workers)).sum(),
-            mtu: compiled.tables.ports.iter().map(|port| u32::from(port.mtu)).max().unwrap_or(0),
-        };
+        let mtu = compiled.tables.ports.iter().map(|port| u32::from(port.mtu)).max();
+        let mtu = mtu.unwrap_or(0);
+        let facts = facts(queues.iter().map(|(_, _, count)| *count), workers, mtu);
         let layout = memory::layout(settings, facts);
         let (umem, pool) = packet_memory(layout, settings.ring)?;
         let lanes = bind_all(&umem, &queues, workers)?;
@@ -107,8 +111,10 @@ impl Engine {
         let (publisher, readers) = publish::channel(compiled.tables.clone(), workers);
         let mut idles = Vec::new();
         let mut bells = Vec::new();
+        let mut watches = Vec::new();
         for lanes in &lanes {
             let (idle, bell) = sleep(settings.poll, lanes)?;
+            watches.push(idle.watch().context("share a worker's epoll instance")?);
             idles.push(idle);
             bells.push(bell);
         }
@@ -118,11 +124,14 @@ impl Engine {
         let mut threads = Vec::new();
         let parts = lanes.into_iter().zip(pool.divide(workers)).zip(peers).zip(readers);
         let cores = cores(settings);
-        for (((((lanes, pool), peers), tables), idle), bell) in parts.zip(idles).zip(bells) {
+        let wakes = idles.into_iter().zip(bells).zip(watches);
+        for ((((lanes, pool), peers), tables), ((idle, bell), watch)) in parts.zip(wakes) {
             let number = threads.len();
             let (commands, obey) = bounded(COMMANDS);
+            let (give, more_lanes) = unbounded();
             let setup = Setup {
                 lanes,
+                more_lanes,
                 umem: umem.memory(),
                 pool,
                 peers,
@@ -136,10 +145,11 @@ impl Engine {
             };
             let core = cores.get(number).copied();
             let handle = Handle { commands, bell };
-            threads.push(WorkerThread::start(number, setup, core, handle, &ended)?);
+            let inlet = LaneInlet { give, watch };
+            threads.push(WorkerThread::start(number, setup, core, (handle, inlet), &ended)?);
         }
         let carried = Carried::default();
-        Ok(Self { publisher, workers: threads, ended, lanes: infos, carried })
+        Ok(Self { publisher, workers: threads, ended, umem, layout, mtu, lanes: infos, carried })
     }
 
     /// Makes `tables` the ones that the workers use from their next burst on.
@@ -242,6 +252,16 @@ fn sleep(poll: desired::PollMode, lanes: &[Lane<KernelSocket>]) -> Result<(Idle,
     Ok((idle, Bell::new(waker)))
 }
 
+fn facts(queues: impl Iterator<Item = u32> + Clone, workers: usize, mtu: u32) -> PortFacts {
+    PortFacts {
+        queues: queues.clone().map(|count| count as usize).sum(),
+        busiest: queues.map(|count| (count as usize).div_ceil(workers)).sum(),
+        mtu,
+    }
+}
+
+const COPY: BindMode = BindMode { zero_copy: false, scatter_gather: true };
+
 /// The sockets of each worker: the queues of a port take turns. One UMEM has one mode: zero-copy only
 /// when every queue can, else copy for all.
 fn bind_all(
@@ -249,11 +269,10 @@ fn bind_all(
     queues: &[(u8, String, u32)],
     workers: usize,
 ) -> Result<Vec<Vec<Lane<KernelSocket>>>> {
-    let copy = BindMode { zero_copy: false, scatter_gather: true };
     let mut lanes: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
     for (port, name, count) in queues {
         for queue in 0..*count {
-            let socket = KernelSocket::bind(umem, name, queue, copy)?;
+            let socket = KernelSocket::bind(umem, name, queue, COPY)?;
             lanes[queue as usize % workers].push(Lane {
                 port: PortId(*port),
                 queue,

@@ -25,12 +25,13 @@ pub(super) fn pass_on<S: Socket, T: Tap>(
         Ok(quote) => quote,
         Err(reason) => return tx.end(ctx, memory, frame, reason),
     };
+    let unreachable = quote::says_unreachable(memory.umem.view(&mut frame).bytes(), ip);
     let subject = classify::of_ports(ctx.tables, &quote.ip, &quote.transport)
         .and_then(|subject| classify::owned_by(&ctx.share, subject));
     if let Ok(Subject::Elsewhere(owner)) = subject {
         return tx.hand_over(ctx, memory, frame, owner);
     }
-    let onward = subject.and_then(|subject| stage::error(ctx, packet, ip, &subject));
+    let onward = subject.and_then(|subject| stage::error(ctx, packet, (ip, unreachable), &subject));
     let sent = onward.and_then(|onward| {
         let view = &mut memory.umem.view(&mut frame);
         rewrite::error(ctx, view, ip, &quote, &onward).map(|()| onward)

@@ -65,6 +65,13 @@ pub fn read(bytes: &[u8], outer: &Ip) -> Result<Quote, DropReason> {
     Ok(Quote { ip, transport })
 }
 
+/// Whether the error `outer` in `bytes` says that somebody cannot be reached.
+#[must_use]
+pub fn says_unreachable(bytes: &[u8], outer: &Ip) -> bool {
+    let message = bytes.get(outer.l4()..outer.l4() + 2);
+    message.is_some_and(|message| icmp::is_unreachable(outer.family(), message[0], message[1]))
+}
+
 /// The headers of the quoted packet.
 struct Inner {
     src: Addr,

@@ -1,3 +1,4 @@
+use crate::addr::Family;
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -25,6 +26,15 @@ pub struct Icmp {
 }
 
 const _: () = assert!(LEN == 8);
+
+/// Whether an error says that its sender cannot deliver, rather than how something could be.
+#[must_use]
+pub const fn is_unreachable(family: Family, kind: u8, code: u8) -> bool {
+    match family {
+        Family::V4 => kind == v4::UNREACHABLE && code != v4::FRAGMENTATION_NEEDED,
+        Family::V6 => kind == v6::UNREACHABLE,
+    }
+}
 
 /// ICMP types.
 pub mod v4 {

@@ -25,6 +25,8 @@ pub enum Command {
     BeginCapture(Box<Recorder>, Box<dyn FnOnce() + Send>),
     /// Copy no more packets, and give back what copied them, if there is such a thing.
     EndCapture(Box<dyn FnOnce(Option<Box<Recorder>>) + Send>),
+    /// Take the sockets that wait for it.
+    TakeLanes,
     /// End the loop.
     Stop,
 }

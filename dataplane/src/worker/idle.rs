@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 /// Turns without work before an adaptive worker sleeps.
 const SPIN_TURNS: u32 = 256;
@@ -13,6 +13,8 @@ const SLEEP: Duration = Duration::from_millis(100);
 /// Longest sleep while frames wait for a next hop.
 const SLEEP_WAITING: Duration = Duration::from_millis(10);
 const WAKER: Token = Token(usize::MAX);
+/// Whichever it was: the worker looks at all of them.
+const SOCKET: Token = Token(0);
 
 /// What a worker does when there is nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +36,20 @@ pub struct Idle {
     mode: PollMode,
 }
 
+/// Lets another thread add to what a worker sleeps on.
+#[derive(Debug)]
+pub struct Watch(Registry);
+
+impl Watch {
+    /// Ends sleeps when there is something to read from `fd`, until that is closed.
+    ///
+    /// # Errors
+    /// What epoll says.
+    pub fn add(&self, fd: RawFd) -> io::Result<()> {
+        self.0.register(&mut SourceFd(&fd), SOCKET, Interest::READABLE)
+    }
+}
+
 impl Idle {
     /// Watches `fds`; the waker ends a sleep from any thread.
     ///
@@ -41,11 +57,19 @@ impl Idle {
     /// What epoll or eventfd say.
     pub fn new(mode: PollMode, fds: &[RawFd]) -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
-        for (token, fd) in fds.iter().enumerate() {
-            poll.registry().register(&mut SourceFd(fd), Token(token), Interest::READABLE)?;
+        for fd in fds {
+            poll.registry().register(&mut SourceFd(fd), SOCKET, Interest::READABLE)?;
         }
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         Ok((Self { poll, events: Events::with_capacity(fds.len() + 1), mode }, waker))
+    }
+
+    /// What it sleeps on, for sockets that come later.
+    ///
+    /// # Errors
+    /// When there are no more file descriptors.
+    pub fn watch(&self) -> io::Result<Watch> {
+        Ok(Watch(self.poll.registry().try_clone()?))
     }
 
     /// Whether a worker that found nothing for `idle_turns` turns shall sleep.

@@ -58,6 +58,7 @@ impl Many {
                 ask: Box::new(Asked(unbounded().0, unbounded().0)),
                 flows: FlowTableConfig { flows: options.flows, pairs: 64 },
                 idle,
+                more_lanes: crossbeam::channel::never(),
                 delay_ns: 0,
             });
             workers.push(worker);

@@ -110,6 +110,7 @@ impl World {
             ask: Box::new(Asked(ask, claim)),
             flows: FlowTableConfig { flows: options.flows, pairs: 64 },
             idle,
+            more_lanes: crossbeam::channel::never(),
             delay_ns: 0,
         });
         Self { worker, publisher, counters, commands, asked, claimed }

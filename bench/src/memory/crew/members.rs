@@ -84,6 +84,7 @@ impl Crew {
                 ask: Box::new(Known),
                 flows: config(shape),
                 idle,
+                more_lanes: crossbeam::channel::never(),
                 delay_ns: 0,
             });
             let owned = |flow: &u32| classes.of(client(*flow).1).worker() == number;

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use dataplane::counters::Counters;
+use dataplane::pipeline::tx::Lane;
 use dataplane::worker::command::Command;
+use dataplane::worker::idle::Watch;
 use dataplane::worker::peers::Bell;
 use dataplane::worker::{Setup, Worker};
+use dataplane::xsk::Socket as _;
 use dataplane::xsk::kernel::KernelSocket;
 use tokio::sync::Notify;
 
@@ -43,6 +46,22 @@ impl Handle {
     }
 }
 
+/// How a worker is given sockets of queues that came while it runs.
+pub(super) struct LaneInlet {
+    pub(super) give: Sender<Lane<KernelSocket>>,
+    pub(super) watch: Watch,
+}
+
+impl LaneInlet {
+    /// Hands a socket to the worker, which takes it when it is told to.
+    fn give(&self, lane: Lane<KernelSocket>) -> Result<()> {
+        if let Some(fd) = lane.socket.fd() {
+            self.watch.add(fd).context("have a worker watch one more socket")?;
+        }
+        self.give.send(lane).map_err(|_| anyhow!("the worker has ended"))
+    }
+}
+
 /// Says that the worker thread has ended, however it did: to the loop, and by the closed channel
 /// to whoever waits for the end.
 struct Ended {
@@ -64,6 +83,7 @@ pub struct WorkerThread {
     /// What it has counted.
     pub counters: Arc<Counters>,
     pub(super) handle: Handle,
+    inlet: LaneInlet,
     thread: Option<JoinHandle<()>>,
     /// Closes when the thread ends.
     closed: Receiver<()>,
@@ -75,7 +95,7 @@ impl WorkerThread {
         number: usize,
         setup: Setup<KernelSocket>,
         core: Option<usize>,
-        handle: Handle,
+        (handle, inlet): (Handle, LaneInlet),
         ended: &Arc<Notify>,
     ) -> Result<Self> {
         let counters = Arc::clone(&setup.counters);
@@ -91,7 +111,17 @@ impl WorkerThread {
                 Worker::new(setup).run(core);
             })
             .with_context(|| format!("start the thread of worker {number}"))?;
-        Ok(Self { number, core, counters, handle, thread: Some(thread), closed })
+        Ok(Self { number, core, counters, handle, inlet, thread: Some(thread), closed })
+    }
+
+    /// Has the worker serve one more socket.
+    pub(super) fn add_lane(&self, lane: Lane<KernelSocket>) -> Result<()> {
+        self.inlet.give(lane)?;
+        // Without room for the command, the next one takes this socket, too.
+        if !self.handle.command(Command::TakeLanes) {
+            bail!("worker {} takes no commands", self.number);
+        }
+        Ok(())
     }
 
     /// Asks the worker to end.

@@ -23,13 +23,13 @@ type Way = (Translate, u16);
 pub(in super::super) fn error(
     ctx: &mut Ctx<'_>,
     packet: &Packet,
-    ip: &Ip,
+    (ip, says_unreachable): (&Ip, bool),
     subject: &Subject<'_>,
 ) -> Result<Translate, DropReason> {
     if !packet.to_us_alone() {
         return Err(DropReason::IcmpError);
     }
-    let (onward, mtu) = onward(ctx, subject)?;
+    let (onward, mtu) = onward(ctx, subject, says_unreachable)?;
     if ip.ttl <= 1 {
         return Err(DropReason::TtlExceeded);
     }
@@ -37,7 +37,11 @@ pub(in super::super) fn error(
     if ip.len > mtu { Err(DropReason::TooBig) } else { Ok(onward) }
 }
 
-fn onward(ctx: &mut Ctx<'_>, subject: &Subject<'_>) -> Result<Way, DropReason> {
+fn onward(
+    ctx: &mut Ctx<'_>,
+    subject: &Subject<'_>,
+    says_unreachable: bool,
+) -> Result<Way, DropReason> {
     match *subject {
         Subject::Service(ip, transport, id, frontend) => {
             let key = forward_key(ip, transport, id);
@@ -49,12 +53,12 @@ fn onward(ctx: &mut Ctx<'_>, subject: &Subject<'_>) -> Result<Way, DropReason> {
         Subject::Reply(ip, transport, id, _) => {
             let key = reverse_key(ip, transport, id);
             let place = ctx.flows.find_reverse(&key, ctx.flows.prefetch_reverse(&key));
-            to_client(ctx, place.ok_or(DropReason::IcmpError)?)
+            to_client(ctx, place.ok_or(DropReason::IcmpError)?, says_unreachable)
         }
         Subject::NatReply(ip, transport, stateless) => {
             let key = nat_key(ip, transport);
             match ctx.flows.find_nat(&key, ctx.flows.prefetch_nat(&key)) {
-                Some(place) => to_client(ctx, place),
+                Some(place) => to_client(ctx, place, says_unreachable),
                 None => past_flows(ctx, (ip, transport), stateless),
             }
         }
@@ -102,8 +106,14 @@ fn to_selected(
     Ok((Translate { src: (ip.src, transport.src), dst, next }, mtu))
 }
 
-fn to_client(ctx: &mut Ctx<'_>, place: FlowRef) -> Result<Way, DropReason> {
+/// What comes from a backend's side is a hint about the backend, too.
+fn to_client(ctx: &mut Ctx<'_>, place: FlowRef, says_unreachable: bool) -> Result<Way, DropReason> {
     let flow = ctx.flows.flow(place);
+    if says_unreachable
+        && let Some(counters) = ctx.counters.backend(ctx.flows.pair(flow.pair).backend)
+    {
+        counters.unreachable.add(1);
+    }
     let dst = (flow.client, flow.client_port);
     let frontend = ctx.tables.frontends.get(flow.frontend).ok_or(DropReason::Removed)?;
     let src = (frontend.key.addr, frontend.key.port);
