@@ -92,7 +92,9 @@ impl Process {
         let tasks = format!("/proc/{}/task", self.pid);
         for task in std::fs::read_dir(&tasks).with_context(|| tasks.clone())? {
             let task = task?;
-            if std::fs::read_to_string(task.path().join("comm"))?.starts_with(name) {
+            // Threads of no concern come and go.
+            let comm = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            if comm.starts_with(name) {
                 let id = task.file_name().to_str().and_then(|id| id.parse().ok());
                 let id = id.and_then(rustix::process::Pid::from_raw).context("a thread's id")?;
                 setpriority_process(Some(id), FIRST).context("raise a thread's priority")?;
