@@ -67,14 +67,15 @@ pub fn equal_lanes(lanes: &[u32; 8], wanted: u32) -> u32 {
 #[target_feature(enable = "sse2")]
 fn equal_lanes_sse2(lanes: &[u32; 8], wanted: u32) -> u32 {
     use std::arch::x86_64::{
-        _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_movemask_ps, _mm_set_epi32, _mm_set1_epi32,
+        __m128i, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_epi8, _mm_packs_epi16,
+        _mm_packs_epi32, _mm_set1_epi32, _mm_setzero_si128,
     };
-    let [a, b, c, d, e, f, g, h] = lanes.map(u32::cast_signed);
+    let halves: *const __m128i = lanes.as_ptr().cast();
     let wanted = _mm_set1_epi32(wanted.cast_signed());
-    let low = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_set_epi32(d, c, b, a), wanted)));
-    let high =
-        _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_set_epi32(h, g, f, e), wanted)));
-    (low | high << 4).cast_unsigned()
+    // SAFETY: eight numbers of four bytes are two vectors, which need not be aligned.
+    let (low, high) = unsafe { (_mm_loadu_si128(halves), _mm_loadu_si128(halves.add(1))) };
+    let equal = _mm_packs_epi32(_mm_cmpeq_epi32(low, wanted), _mm_cmpeq_epi32(high, wanted));
+    _mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())).cast_unsigned()
 }
 
 /// As above, for processors without vectors.

@@ -1,5 +1,7 @@
 //! The life of a packet. Each word on this screen is a file.
 
+/// What clearly is another worker's goes there unread.
+pub mod deal;
 /// Bytes to facts.
 pub mod parse;
 /// Facts to whose it is.
@@ -55,6 +57,7 @@ use crate::limits::BURST;
 use crate::xsk::socket::Burst;
 use crate::xsk::{Frame, Socket};
 use classify::Subject;
+use deal::Known;
 use packet::Packet;
 use plan::Plan;
 use tap::Tap;
@@ -75,14 +78,15 @@ pub type Hashes = ArrayVec<FlowHash, BURST>;
 /// Every frame leaves through `tx` or goes home; what is made besides (fragments, a second RST) lies
 /// in `memory.extra` until `tx` sends it. Frames with VLAN tags come last, as a burst of their own.
 /// This is compiled twice, since what nobody needs must not cost: with a tap and without one.
-pub fn run_burst<S: Socket, T: Tap>(
-    ctx: &mut Ctx<'_>,
+pub fn run_burst<'a, S: Socket, T: Tap>(
+    ctx: &mut Ctx<'a>,
     memory: &mut Memory<'_>,
     burst: &mut Burst,
+    known: &Known<'a>,
     tx: &mut Tx<'_, S, T>,
 ) {
     let packets = parse::burst(ctx, memory, burst);
-    let subjects = classify::burst(ctx, &packets);
+    let subjects = classify::burst(ctx, &packets, known);
     let hashes = fetch::burst(ctx.flows, &subjects);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
     for (frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {

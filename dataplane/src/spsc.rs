@@ -51,20 +51,37 @@ impl Sender {
     /// Puts all of `words` into the ring or none. Returns whether there was room.
     #[inline]
     pub fn push(&mut self, words: impl ExactSizeIterator<Item = u64>) -> bool {
-        let after = self.next + words.len() as u64;
-        let capacity = self.shared.slots.len() as u64;
-        if after - self.taken > capacity {
-            // Pairs with the store in `Receiver::release`: the slots have been read.
-            self.taken = self.shared.taken.load(Ordering::Acquire);
-            if after - self.taken > capacity {
-                return false;
-            }
+        if !self.has_room(words.len() as u64) {
+            return false;
         }
         for word in words {
             self.shared.slot(self.next).store(word, Ordering::Relaxed);
             self.next += 1;
         }
         true
+    }
+
+    /// Puts a word into the ring. Returns whether there was room.
+    #[inline]
+    pub fn push_one(&mut self, word: u64) -> bool {
+        if !self.has_room(1) {
+            return false;
+        }
+        self.shared.slot(self.next).store(word, Ordering::Relaxed);
+        self.next += 1;
+        true
+    }
+
+    #[inline]
+    fn has_room(&mut self, words: u64) -> bool {
+        let after = self.next + words;
+        let capacity = self.shared.slots.len() as u64;
+        if after - self.taken <= capacity {
+            return true;
+        }
+        // Pairs with the store in `Receiver::release`: the slots have been read.
+        self.taken = self.shared.taken.load(Ordering::Acquire);
+        after - self.taken <= capacity
     }
 
     /// Shows the other end what was pushed. Returns whether there was something.
@@ -103,6 +120,14 @@ impl Receiver {
     #[inline]
     pub fn pop(&mut self) -> Option<u64> {
         let word = self.peek()?;
+        self.next += 1;
+        Some(word)
+    }
+
+    /// Takes the next word if `wanted` says so of it.
+    #[inline]
+    pub fn pop_if(&mut self, wanted: impl FnOnce(u64) -> bool) -> Option<u64> {
+        let word = self.peek().filter(|word| wanted(*word))?;
         self.next += 1;
         Some(word)
     }

@@ -26,6 +26,7 @@ use crate::flow::{FlowTable, FlowTableConfig};
 use crate::fragment::{Fragments, Idents};
 use crate::limits::{FRAGMENTS_HELD_MAX, SWEEP_STEP};
 use crate::pipeline::context::{EXTRA_MAX, Share};
+use crate::pipeline::deal::{Known, deal};
 use crate::pipeline::fragments::{give_up, run_noted};
 use crate::pipeline::limiter::Limiters;
 use crate::pipeline::tap::{Off, Tap};
@@ -97,6 +98,8 @@ pub struct Worker<S> {
     fragments: Fragments,
     /// Away only while it is run.
     burst: Option<Box<Burst>>,
+    /// What of it is this worker's; away only while it is run.
+    own: Option<Box<Burst>>,
     /// What each other worker handed over.
     handed: Vec<Handed>,
     idents: Idents,
@@ -159,6 +162,7 @@ impl<S: Socket> Worker<S> {
             tagged: Box::default(),
             extra: ArrayVec::new(),
             burst: Some(Box::default()),
+            own: Some(Box::default()),
             handed,
             capture: None,
             clock,
@@ -297,10 +301,20 @@ impl<S: Socket> Worker<S> {
         }
         if self.capture.is_some() {
             return self.watched(lane, now, handed, |ctx, memory, tx| {
-                run_burst(ctx, memory, burst, tx);
+                run_burst(ctx, memory, burst, &Known::new(), tx);
             });
         }
-        self.lend_as((lane, handed), now, Off, |ctx, memory, tx| run_burst(ctx, memory, burst, tx));
+        if handed || self.peers.classes().is_one() {
+            return self.lend_as((lane, handed), now, Off, |ctx, memory, tx| {
+                run_burst(ctx, memory, burst, &Known::new(), tx);
+            });
+        }
+        let Some(mut own) = self.own.take() else { return };
+        self.lend_as((lane, false), now, Off, |ctx, memory, tx| {
+            let known = deal(ctx, memory, (burst, &mut own), tx);
+            run_burst(ctx, memory, &mut own, &known, tx);
+        });
+        self.own = Some(own);
     }
 
     /// Lends the parts of the worker to the pipeline, or to a benchmark that runs a piece of it.

@@ -17,12 +17,12 @@ use crate::report::figure;
 use crate::report::model::{Bar, Extra, Ratio, Row, Unit};
 use crate::stats::median;
 use dataplane::addr::Family;
-use members::Crew;
+pub use members::Crew;
 use start::Start;
 pub use start::look_at_cores;
 
 /// Flows that are established; they fit into the caches, so that handing over is what shows.
-const FLOWS: u32 = 1_000;
+pub const FLOWS: u32 = 1_000;
 /// Packets of the row that hands all of them over.
 const ONE_WAY: usize = 10_000_000;
 const MILLION: usize = 1_000_000;

@@ -3,6 +3,7 @@
 //! than a step.
 
 use arrayvec::ArrayVec;
+use dataplane::pipeline::deal::Known;
 use dataplane::pipeline::plan::Plan;
 use dataplane::pipeline::{Ctx, Memory, Packets, classify, fetch, parse, run_burst, stage};
 use dataplane::xsk::socket::{Burst, Socket};
@@ -86,7 +87,7 @@ fn turn(world: &mut World, port: usize, upto: Upto) {
         tx.lanes[port].socket.complete(memory.pool);
         tx.lanes[port].socket.receive(&mut burst, memory.pool);
         if upto == Upto::All {
-            run_burst(ctx, memory, &mut burst, tx);
+            run_burst(ctx, memory, &mut burst, &Known::new(), tx);
         } else {
             run_prefix(ctx, memory, &mut burst, upto);
             let out = &mut tx.lanes[1 - port].socket;
@@ -110,7 +111,7 @@ fn run_prefix(ctx: &mut Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst, upto: U
         black_box(&packets);
         return;
     }
-    let subjects = classify::burst(ctx, &packets);
+    let subjects = classify::burst(ctx, &packets, &Known::new());
     if upto == Upto::Classify {
         black_box(&subjects);
         return;

@@ -132,15 +132,22 @@ impl Index {
 
     /// The entry with this hash for which `is_it` holds.
     #[inline(always)]
-    pub(super) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let place = self.place(hash);
-        place.buckets.iter().find_map(|bucket| {
-            let bucket = &self.buckets[*bucket];
-            bucket
-                .with(place.fingerprint)
-                .map(|slot| bucket.entries[slot])
-                .find(|entry| is_it(*entry))
-        })
+    pub(super) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let (first, fingerprint) = (self.first(hash), fingerprint(hash));
+        self.find_in(first, fingerprint, &is_it)
+            .or_else(|| self.find_in(self.other(first, fingerprint), fingerprint, &is_it))
+    }
+
+    #[inline(always)]
+    fn find_in(
+        &self,
+        bucket: usize,
+        fingerprint: u32,
+        is_it: &impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        let bucket = &self.buckets[bucket];
+        let mut entries = bucket.with(fingerprint).map(|slot| bucket.entries[slot]);
+        entries.find(|entry| is_it(*entry))
     }
 
     /// Notes that `entry` has this hash: in its first bucket while that is roomy, else in the

@@ -1,9 +1,10 @@
 //! Facts to whose it is, from the tables alone: two workers never disagree.
 
 use super::context::Share;
+use super::deal::Known;
 use super::packet::{Arp, Body, Ip, Packet, Transport, Upper};
 use super::{Ctx, Packets, Subjects};
-use crate::addr::{Addr, Class, Family};
+use crate::addr::{Addr, Class, Family, L4Port};
 use crate::drop_reason::DropReason;
 use crate::tables::frontend::FrontendKey;
 use crate::tables::{
@@ -50,59 +51,49 @@ impl Subject<'_> {
     }
 }
 
-/// Says whose each packet of a burst is.
+/// Says whose each packet of a burst is. Of those that are `known`, it is this worker.
 #[inline]
-pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets) -> Subjects<'a> {
-    let classify = |packet| classify(ctx.tables, ctx.port, packet);
-    let mut subjects: Subjects<'a> = packets.iter().map(classify).collect();
-    if !ctx.share.classes.is_one() {
-        for subject in &mut subjects {
-            *subject = subject.and_then(|subject| owned_by(&ctx.share, subject));
-        }
+pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets, known: &Known<'a>) -> Subjects<'a> {
+    if ctx.share.classes.is_one() {
+        // What nobody needs must not cost: a copy that asks for no owner.
+        let whose = |packet| classify(ctx.tables, &Share::ALL, ctx.port, packet, None);
+        return packets.iter().map(whose).collect();
     }
-    subjects
+    let whose = |(at, packet)| {
+        let known = known.get(at).copied().flatten();
+        let share = if known.is_some() { &Share::ALL } else { &ctx.share };
+        classify(ctx.tables, share, ctx.port, packet, known)
+    };
+    packets.iter().enumerate().map(whose).collect()
 }
 
-/// The same for one packet that came in through `port`.
-pub(super) fn one<'a>(
-    ctx: &Ctx<'a>,
-    port: PortId,
-    packet: &'a Packet,
+/// The subject, unless it is another worker's: that follows from the port that is the client's, or
+/// stands for it (our source ports are chosen in the class of the client's).
+#[inline(always)]
+fn mine<'a>(
+    share: &Share,
+    client_side: L4Port,
+    subject: Subject<'a>,
 ) -> Result<Subject<'a>, DropReason> {
-    owned_by(&ctx.share, classify(ctx.tables, port, packet)?)
-}
-
-/// Says whether a subject is another worker's: by the port that is the client's, or stands for it
-/// (our source ports are chosen in the class of the client's).
-#[inline]
-pub(super) fn owned_by<'a>(share: &Share, subject: Subject<'a>) -> Result<Subject<'a>, DropReason> {
-    match elsewhere(share, &subject) {
+    match share.elsewhere(client_side) {
         None => Ok(subject),
         Some(_) if share.handed => Err(DropReason::HandedOverTwice),
         Some(owner) => Ok(Subject::Elsewhere(owner)),
     }
 }
 
-/// The owner of a subject when it is another worker.
-#[inline]
-pub(super) fn elsewhere(share: &Share, subject: &Subject<'_>) -> Option<Class> {
-    let port = match subject {
-        Subject::Service(_, transport, ..) => transport.src,
-        Subject::Reply(_, transport, ..) | Subject::NatReply(_, transport, _) => transport.dst,
-        _ => return None,
-    };
-    share.elsewhere(port)
-}
-
-/// Says whose `packet`, received on `port`, is.
+/// Says whose `packet`, received on `port`, is, by workers that `share` the flows. What the address that
+/// it goes to is to us may be `known`.
 ///
 /// # Errors
 /// The reason why it is nobody's, or nobody's yet.
 #[inline(always)]
 pub fn classify<'a>(
     tables: &'a Tables,
+    share: &Share,
     port: PortId,
     packet: &'a Packet,
+    known: Option<&'a Owned>,
 ) -> Result<Subject<'a>, DropReason> {
     let for_another = packet.to_us_alone() && packet.to != tables.port(port).mac;
     let ip = match &packet.body {
@@ -127,9 +118,11 @@ pub fn classify<'a>(
             return Ok(Subject::Arp(arp));
         }
     };
-    let Some(owned) = tables.addresses.get(&ip.dst) else { return not_to_us(tables, packet, ip) };
+    let Some(owned) = known.or_else(|| tables.addresses.get(&ip.dst)) else {
+        return not_to_us(tables, share, packet, ip);
+    };
     match &ip.upper {
-        Upper::Transport(transport) => transport_subject(tables, owned, ip, transport),
+        Upper::Transport(transport) => transport_subject(tables, share, owned, ip, transport),
         Upper::Icmp { kind } => icmp_subject(owned, ip, *kind),
         Upper::Fragment => Ok(Subject::Fragment(ip)),
         _ => Err(DropReason::UnknownProtocol),
@@ -143,18 +136,20 @@ pub fn classify<'a>(
 /// As [`classify`].
 pub(super) fn of_ports<'a>(
     tables: &'a Tables,
+    share: &Share,
     ip: &'a Ip,
     transport: &'a Transport,
 ) -> Result<Subject<'a>, DropReason> {
     match tables.addresses.get(&ip.dst) {
-        Some(owned) => transport_subject(tables, owned, ip, transport),
-        None => from_nat_backend(tables, ip, transport),
+        Some(owned) => transport_subject(tables, share, owned, ip, transport),
+        None => from_nat_backend(tables, share, ip, transport),
     }
 }
 
 #[inline(always)]
 fn transport_subject<'a>(
     tables: &'a Tables,
+    share: &Share,
     owned: &Owned,
     ip: &'a Ip,
     transport: &'a Transport,
@@ -162,7 +157,7 @@ fn transport_subject<'a>(
     if let Some(vip) = owned.vip {
         let key = FrontendKey { addr: ip.dst, port: transport.dst, proto: transport.proto };
         if let Some((id, frontend)) = tables.frontends.find(&key) {
-            return Ok(Subject::Service(ip, transport, id, frontend));
+            return mine(share, transport.src, Subject::Service(ip, transport, id, frontend));
         }
         if vip.retired {
             return Err(DropReason::Removed);
@@ -172,7 +167,7 @@ fn transport_subject<'a>(
         && let Some(snat) = tables.snat.get(id)
         && snat.ports.contains(&transport.dst)
     {
-        return Ok(Subject::Reply(ip, transport, id, snat));
+        return mine(share, transport.dst, Subject::Reply(ip, transport, id, snat));
     }
     Ok(Subject::UnknownPort(ip, transport))
 }
@@ -182,6 +177,7 @@ fn transport_subject<'a>(
 #[inline(never)]
 fn not_to_us<'a>(
     tables: &'a Tables,
+    share: &Share,
     packet: &Packet,
     ip: &'a Ip,
 ) -> Result<Subject<'a>, DropReason> {
@@ -189,7 +185,7 @@ fn not_to_us<'a>(
         return Err(DropReason::NotOurs);
     }
     match &ip.upper {
-        Upper::Transport(transport) => return from_nat_backend(tables, ip, transport),
+        Upper::Transport(transport) => return from_nat_backend(tables, share, ip, transport),
         Upper::Icmp { kind } if is_error(ip, *kind) => return Ok(Subject::Error(ip)),
         _ => {}
     }
@@ -203,11 +199,12 @@ fn not_to_us<'a>(
 /// A packet to nobody here from what may be a backend in mode `nat`.
 fn from_nat_backend<'a>(
     tables: &'a Tables,
+    share: &Share,
     ip: &'a Ip,
     transport: &'a Transport,
 ) -> Result<Subject<'a>, DropReason> {
     if let Some(stateless) = tables.nat_backends.find(&nat_end(ip, transport)) {
-        return Ok(Subject::NatReply(ip, transport, stateless));
+        return mine(share, transport.dst, Subject::NatReply(ip, transport, stateless));
     }
     let from_backend = tables.nat_backends.has_address(&ip.src);
     if from_backend { Ok(Subject::Route(ip)) } else { Err(DropReason::NotOurs) }

@@ -51,6 +51,9 @@ pub struct Share {
 }
 
 impl Share {
+    /// All of it.
+    pub const ALL: Self = Self { classes: Classes::ONE, own: Class::of_worker(0), handed: false };
+
     /// The owner of flows with this client-side port, host order, when it is another worker.
     #[inline]
     #[must_use]

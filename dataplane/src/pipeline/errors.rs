@@ -26,8 +26,7 @@ pub(super) fn pass_on<S: Socket, T: Tap>(
         Err(reason) => return tx.end(ctx, memory, frame, reason),
     };
     let unreachable = quote::says_unreachable(memory.umem.view(&mut frame).bytes(), ip);
-    let subject = classify::of_ports(ctx.tables, &quote.ip, &quote.transport)
-        .and_then(|subject| classify::owned_by(&ctx.share, subject));
+    let subject = classify::of_ports(ctx.tables, &ctx.share, &quote.ip, &quote.transport);
     if let Ok(Subject::Elsewhere(owner)) = subject {
         return tx.hand_over(ctx, memory, frame, owner);
     }

@@ -3,7 +3,7 @@
 //! with these ports. So it is handed over twice at most.
 
 use super::classify::{self, Subject};
-use super::context::{Ctx, Memory};
+use super::context::{Ctx, Memory, Share};
 use super::packet::{Body, Ip, Packet};
 use super::parse::parse;
 use super::piece::Piece;
@@ -105,11 +105,11 @@ fn go_on<S: Socket, T: Tap>(
     (ip, piece, note): (&Ip, &Piece, Note),
 ) {
     let (ip, transport) = piece.with_ports(ip, &note);
-    let owner = classify::of_ports(ctx.tables, &ip, &transport)
-        .map(|subject| classify::elsewhere(&ctx.share, &subject));
-    match owner {
-        Ok(Some(owner)) => tx.hand_over_noted(ctx, memory, frame, owner, note),
-        Ok(None) => carry_out(ctx, memory, tx, (frame, packet), (&ip, piece, note)),
+    // To where it meets the others it may have been handed over before.
+    let share = Share { handed: false, ..ctx.share };
+    match classify::of_ports(ctx.tables, &share, &ip, &transport) {
+        Ok(Subject::Elsewhere(owner)) => tx.hand_over_noted(ctx, memory, frame, owner, note),
+        Ok(_) => carry_out(ctx, memory, tx, (frame, packet), (&ip, piece, note)),
         Err(reason) => tx.end(ctx, memory, frame, reason),
     }
 }
@@ -133,11 +133,9 @@ pub fn run_noted<S: Socket, T: Tap>(
         let note = Note::from_bits(*note);
         let ours = with_piece(memory, &mut frame, &packet).and_then(|(ip, piece)| {
             let (ip, transport) = piece.with_ports(ip, &note);
-            let subject = classify::of_ports(ctx.tables, &ip, &transport)?;
-            match classify::elsewhere(&ctx.share, &subject) {
-                Some(_) => Err(DropReason::HandedOverTwice),
-                None => Ok((ip, piece)),
-            }
+            // Whoever handed it over says that it is ours, or it ends here.
+            classify::of_ports(ctx.tables, &ctx.share, &ip, &transport)?;
+            Ok((ip, piece))
         });
         match ours {
             Ok((ip, piece)) => {
@@ -159,7 +157,7 @@ fn carry_out<S: Socket, T: Tap>(
 ) {
     let mut plan = Plan::default();
     let transport = piece.with_ports(ip, &note).1;
-    let staged = classify::of_ports(ctx.tables, ip, &transport)
+    let staged = classify::of_ports(ctx.tables, &Share::ALL, ip, &transport)
         .and_then(|subject| decide(ctx, packet, &subject, &mut plan));
     if ctx.flows.has_news() {
         handshake::attend(ctx, memory, (&mut frame, packet), tx);

@@ -13,8 +13,8 @@ use crate::xsk::socket::Burst;
 
 const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
-const TCP: u8 = Proto::Tcp as u8;
-const UDP: u8 = Proto::Udp as u8;
+pub(super) const TCP: u8 = Proto::Tcp as u8;
+pub(super) const UDP: u8 = Proto::Udp as u8;
 
 /// Frames whose headers are asked for before the one at hand is read.
 const AHEAD: usize = 8;

@@ -33,7 +33,6 @@ use crate::time::{Clock, Tick};
 const FLOWS: FlowTableConfig = FlowTableConfig { flows: 64, pairs: 8 };
 
 /// All flows are ours: which worker has a flow changes nothing but the port that it takes.
-const ALL: Share = Share { classes: Classes::ONE, own: Classes::ONE.of(0), handed: false };
 
 /// A flow table of its own beside the tables in force.
 #[derive(Debug)]
@@ -208,7 +207,7 @@ impl<'t> Rehearsal<'t> {
     /// begins is there for the next.
     pub fn run(&mut self, port: PortId, frame: &[u8]) -> (Result<Kind, DropReason>, Verdict) {
         let packet = parse(frame, frame.len());
-        let subject = match classify::classify(self.tables, port, &packet) {
+        let subject = match classify::classify(self.tables, &Share::ALL, port, &packet, None) {
             Ok(subject) => subject,
             Err(reason) => return (Err(reason), Verdict::Drop(reason)),
         };
@@ -225,7 +224,7 @@ impl<'t> Rehearsal<'t> {
             port,
             vlan: 0,
             now: self.now,
-            share: ALL,
+            share: Share::ALL,
             limiters: &mut self.limiters,
             idents: &mut self.idents,
         };
@@ -242,7 +241,7 @@ impl<'t> Rehearsal<'t> {
 #[must_use]
 pub fn flow_name(tables: &Tables, port: PortId, frame: &[u8]) -> Option<FlowName> {
     let packet = parse(frame, frame.len());
-    name(&classify::classify(tables, port, &packet).ok()?)
+    name(&classify::classify(tables, &Share::ALL, port, &packet, None).ok()?)
 }
 
 fn name(subject: &Subject<'_>) -> Option<FlowName> {

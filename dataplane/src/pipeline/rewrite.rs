@@ -47,7 +47,8 @@ pub fn rewrite<'p>(
     packet: &Packet,
     plan: &'p Plan<'_>,
 ) -> Result<Fate<'p>, DropReason> {
-    let back = Link { src: ctx.tables.port(ctx.port).mac, dst: packet.from };
+    let mac = &ctx.tables.port(ctx.port).mac;
+    let back = || Link { src: *mac, dst: packet.from };
     match plan {
         Plan::Undecided => unreachable!("stage decides or says why not"),
         Plan::Translate(ip, to) => {
@@ -71,25 +72,25 @@ pub fn rewrite<'p>(
         }
         Plan::AnswerArp(arp) => {
             memory.pool.shorten(frame);
-            neighbour::answer_arp(&mut memory.umem.view(frame), back, arp);
+            neighbour::answer_arp(&mut memory.umem.view(frame), back(), arp);
             Ok(Fate::Reply)
         }
         Plan::AnswerSolicitation(ip, target) => {
-            neighbour::answer_solicitation(&mut memory.umem.view(frame), back, ip, target)?;
+            neighbour::answer_solicitation(&mut memory.umem.view(frame), back(), ip, target)?;
             memory.pool.shorten(frame);
             Ok(Fate::Reply)
         }
         Plan::AnswerEcho(ip) => {
-            echo::answer(&mut memory.umem.view(frame), back, ip)?;
+            echo::answer(&mut memory.umem.view(frame), back(), ip)?;
             Ok(Fate::Reply)
         }
         Plan::Refuse(ip, reason, refusal) => {
-            refuse(memory, frame, back, ip, *refusal);
+            refuse(memory, frame, back(), ip, *refusal);
             Ok(Fate::Refuse(*reason))
         }
         Plan::ResetBoth(ip, reason, onward) => {
             reset_other_end(ctx, memory, frame, ip, onward);
-            refuse(memory, frame, back, ip, Refusal::Reset);
+            refuse(memory, frame, back(), ip, Refusal::Reset);
             Ok(Fate::Refuse(*reason))
         }
     }

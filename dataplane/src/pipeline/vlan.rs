@@ -46,7 +46,10 @@ pub(super) fn run<S: Socket, T: Tap>(
     let subjects: Subjects<'_> = packets
         .iter()
         .zip(&vlans)
-        .map(|(packet, vlan)| classify::one(ctx, ctx.tables.arrived(port, *vlan), packet))
+        .map(|(packet, vlan)| {
+            let port = ctx.tables.arrived(port, *vlan);
+            classify::classify(ctx.tables, &ctx.share, port, packet, None)
+        })
         .collect();
     let hashes: Hashes = fetch::burst(ctx.flows, &subjects);
     let tx: &mut Tx<'_, S, Watched<'_>> = &mut tx.rare();

@@ -92,6 +92,13 @@ impl Frontends {
         Some((id, self.get(id)?))
     }
 
+    /// Whether there is a frontend with this key, or was one to which flows may still refer.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, key: &FrontendKey) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     /// The frontend that `id` names, removed ones included while flows may refer to them.
     #[inline]
     #[must_use]

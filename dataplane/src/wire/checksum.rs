@@ -4,7 +4,7 @@
 //! words as the machine reads them from memory, whatever its byte order (RFC 1071 section 2,
 //! "byte order independence"); `fold` gives a number in host order.
 
-use crate::addr::Addr;
+use crate::addr::{Addr, Family};
 
 /// Sum of `bytes` as 16-bit words; an odd last byte is the upper half of a word.
 #[inline]
@@ -96,6 +96,16 @@ pub const fn pseudo_of(addresses: u64, proto: u8, len: u16) -> u64 {
 #[must_use]
 pub fn addresses(src: &Addr, dst: &Addr) -> u64 {
     address(src) + address(dst)
+}
+
+/// As [`addresses`], of addresses that both are of `family`: of IPv4 ones half of the bytes will do.
+#[inline(always)]
+#[must_use]
+pub fn addresses_of(family: Family, src: &Addr, dst: &Addr) -> u64 {
+    match family {
+        Family::V4 => src.v4_bits() + dst.v4_bits(),
+        Family::V6 => addresses(src, dst),
+    }
 }
 
 /// Sum of the ports that a transport header begins with, as they stand in it.

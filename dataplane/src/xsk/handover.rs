@@ -44,8 +44,17 @@ impl Outlet {
     #[inline(always)]
     pub fn hand_over(&mut self, frame: Frame, port: u8) -> Result<(), Frame> {
         assert_eq!(frame.umem, self.umem, "frames move between workers of one UMEM");
-        let all = words(&frame, u64::from(port) << PORT);
-        if self.sender.push(all) { Ok(()) } else { Err(frame) }
+        let kind = u64::from(port) << PORT;
+        let pushed = match frame.tails {
+            0 => self.sender.push_one(word(frame.head) | kind),
+            _ => self.push_chain(&frame, kind),
+        };
+        if pushed { Ok(()) } else { Err(frame) }
+    }
+
+    #[inline(never)]
+    fn push_chain(&mut self, frame: &Frame, kind: u64) -> bool {
+        self.sender.push(words(frame, kind))
     }
 
     /// As [`Outlet::hand_over`], with a note that arrives beside the packet.
@@ -81,10 +90,7 @@ impl Inlet {
     pub fn take(&mut self, burst: &mut Burst, notes: &mut Notes) -> Option<u8> {
         let kind = kind_of(self.receiver.peek()?);
         while !burst.is_full() {
-            let Some(word) = self.receiver.peek().filter(|word| kind_of(*word) == kind) else {
-                break;
-            };
-            self.receiver.pop();
+            let Some(word) = self.receiver.pop_if(|word| kind_of(word) == kind) else { break };
             let mut frame = Frame::single(self.umem, word as u32, (word >> LEN) as u16);
             let mut more = word & MORE != 0;
             while let Some(word) = self.receiver.peek().filter(|_| more) {
@@ -128,8 +134,13 @@ fn words(frame: &Frame, kind: u64) -> impl ExactSizeIterator<Item = u64> + '_ {
     let last = frame.chunk_count() - 1;
     frame.chunks().enumerate().map(move |(at, chunk)| {
         let more = if at < last { MORE } else { 0 };
-        u64::from(chunk.index) | u64::from(chunk.len) << LEN | kind | more
+        word(chunk) | kind | more
     })
+}
+
+#[inline]
+const fn word(Chunk { index, len }: Chunk) -> u64 {
+    index as u64 | (len as u64) << LEN
 }
 
 /// The port, and whether there is a note.

@@ -18,9 +18,19 @@ pub struct Pool {
 /// it leads to, so it is never full.
 #[derive(Debug, Default)]
 struct Homes {
+    /// 2^64 by the number of chunks that each pool has at home: what multiplies need not divide.
+    inverse: u64,
     /// By worker; nothing at the place of the pool itself.
     out: Box<[Option<Sender>]>,
     back: Vec<Receiver>,
+}
+
+impl Homes {
+    /// The worker whose chunk this is. Exact, since indexes and counts have 32 bits.
+    #[inline]
+    const fn of(&self, index: u32) -> usize {
+        ((index as u128 * self.inverse as u128) >> 64) as usize
+    }
 }
 
 impl Pool {
@@ -47,7 +57,8 @@ impl Pool {
                 let first = self.first + worker * count;
                 let free = (first..first + count).rev().collect();
                 let out = (0..workers).map(|_| None).collect();
-                let homes = Homes { out, back: Vec::new() };
+                let inverse = u64::MAX / u64::from(count) + 1;
+                let homes = Homes { inverse, out, back: Vec::new() };
                 Self { umem: self.umem, first, count, free, homes }
             })
             .collect();
@@ -96,11 +107,11 @@ impl Pool {
 
     #[inline(never)]
     fn send_home(&mut self, index: u32) {
-        let home = (index / self.count) as usize;
+        let home = self.homes.of(index);
         let Some(Some(sender)) = self.homes.out.get_mut(home) else {
             unreachable!("every chunk has a home");
         };
-        let room = sender.push([u64::from(index)].into_iter());
+        let room = sender.push_one(u64::from(index));
         debug_assert!(room, "the way home holds every chunk of that home");
     }
 

@@ -131,6 +131,20 @@ impl Crew {
         Ok(spent.iter().sum::<f64>() / (spent.len() * BATCH * count) as f64)
     }
 
+    /// So many packets come in at each worker.
+    pub fn inject(&mut self, arrival: Arrival, packets: usize) {
+        for member in &mut self.members {
+            (0..packets).for_each(|n| member.inject(arrival, n));
+        }
+    }
+
+    /// One turn of each worker.
+    pub fn turn(&mut self) {
+        self.members.iter_mut().for_each(|member| {
+            member.worker.turn();
+        });
+    }
+
     /// So many packets come in at the first worker, all of flows of the second.
     pub fn one_way(&mut self, packets: usize) -> Result<()> {
         let counters = &self.counters;

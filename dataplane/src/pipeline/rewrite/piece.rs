@@ -66,7 +66,7 @@ fn translate(
     moved.sum(checksum::addresses(&ip.src, &ip.dst), checksum::addresses(&to.src.0, &to.dst.0));
     let bytes = view.bytes_mut();
     onto(ctx, to).write(bytes);
-    write_addresses(&mut bytes[ip.l3()..], ip, to, moved);
+    write_addresses(&mut bytes[ip.l3()..], (ip.family(), ip), to, moved);
     if to.src.0 != ip.src {
         write_ident(bytes, ip, ident);
     }

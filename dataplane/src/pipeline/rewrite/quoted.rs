@@ -35,7 +35,7 @@ pub(in super::super) fn error(
     moved.sum(checksum::addresses(&ip.src, &ip.dst), checksum::addresses(&src, &to.dst.0));
     let bytes = view.bytes_mut();
     onto(ctx, to).write(bytes);
-    write_addresses(&mut bytes[ip.l3()..], ip, &outer, moved);
+    write_addresses(&mut bytes[ip.l3()..], (ip.family(), ip), &outer, moved);
     write_quote(bytes, quote, to);
     finish(view, ip, &outer);
     Ok(())

@@ -27,15 +27,16 @@ pub(super) fn translate(
     let Upper::Transport(transport) = ip.upper else { return Err(DropReason::UnknownProtocol) };
     let proto = transport.proto;
     trim(view, ip);
-    let before = checksum::addresses(&ip.src, &ip.dst);
+    let family = ip.family();
+    let before = checksum::addresses_of(family, &ip.src, &ip.dst);
     let mut delta = Delta::default();
-    delta.sum(before, checksum::addresses(&to.src.0, &to.dst.0));
+    delta.sum(before, checksum::addresses_of(family, &to.src.0, &to.dst.0));
     let link = onto(ctx, to);
     let (headers, l4) = view.bytes_mut().split_at_mut(ip.l4());
     let (ports, rest) = l4.split_first_chunk_mut::<PORTS>().ok_or(DropReason::Truncated)?;
     let field = checksum_field(rest, proto).ok_or(DropReason::Truncated)?;
     link.write(headers);
-    write_addresses(&mut headers[ip.l3()..], ip, to, delta);
+    write_addresses(&mut headers[ip.l3()..], (family, ip), to, delta);
     let old_ports = std::mem::replace(ports, new_ports(to));
     let old = u16::from_be_bytes(*field);
     if old == 0 && proto == Proto::Udp {
@@ -80,8 +81,13 @@ pub(super) fn said(checksum: u16, proto: Proto) -> u16 {
 
 /// `moved` is what the new addresses make of a checksum over them.
 #[inline(always)]
-pub(super) fn write_addresses(header: &mut [u8], ip: &Ip, to: &Translate, moved: Delta) {
-    match ip.family() {
+pub(super) fn write_addresses(
+    header: &mut [u8],
+    (family, ip): (Family, &Ip),
+    to: &Translate,
+    moved: Delta,
+) {
+    match family {
         Family::V4 => {
             if let Ok((ipv4, _)) = ipv4::Ipv4::mut_from_prefix(header) {
                 let mut delta = moved;

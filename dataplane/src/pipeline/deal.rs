@@ -1,0 +1,114 @@
+//! Packets of other workers' flows go to their owners before anything else is known of them. Cards
+//! spread packets without knowing whose flow they belong to, so with many workers these are most of
+//! all packets: they must cost little here, since they are read as a whole where they go.
+
+use arrayvec::ArrayVec;
+use zerocopy::FromBytes as _;
+
+use super::context::{Ctx, Memory};
+use super::parse::{TCP, UDP};
+use super::tap::Tap;
+use super::tx::Tx;
+use crate::addr::{Addr, L4Port, Proto};
+use crate::limits::BURST;
+use crate::tables::frontend::FrontendKey;
+use crate::tables::{Owned, Tables};
+use crate::wire::{eth, ipv4, ipv6};
+use crate::xsk::Socket;
+use crate::xsk::socket::Burst;
+
+/// What the addresses that packets go to are to us, as far as [`deal`] has seen that a packet is this
+/// worker's: by packet of the burst, or empty.
+pub type Known<'a> = ArrayVec<Option<&'a Owned>, BURST>;
+
+/// Hands over what clearly is another worker's; the rest is left in `own`, in its order. Of what is not
+/// clear, [`super::classify`] says later whose it is.
+pub fn deal<'a, S: Socket, T: Tap>(
+    ctx: &Ctx<'a>,
+    memory: &mut Memory<'_>,
+    (burst, own): (&mut Burst, &mut Burst),
+    tx: &mut Tx<'_, S, T>,
+) -> Known<'a> {
+    let umem = memory.umem;
+    burst.iter().for_each(|frame| umem.prefetch(frame));
+    let mut known = Known::new();
+    let (mut packets, mut bytes) = (0, 0);
+    for mut frame in burst.drain(..) {
+        let to = whose(ctx.tables, umem.view(&mut frame).bytes());
+        match to.and_then(|(_, port)| ctx.share.elsewhere(port)) {
+            None => {
+                known.push(to.map(|(owned, _)| owned));
+                own.push(frame);
+            }
+            Some(owner) => {
+                packets += 1;
+                bytes += frame.total_len() as u64;
+                tx.hand_over(ctx, memory, frame, owner);
+            }
+        }
+    }
+    ctx.counters.received(ctx.port, false, packets, bytes);
+    known
+}
+
+/// Of a plain TCP or UDP packet to an address of ours: what that address is, and the port that is the
+/// client's or stands for it, host order. Nothing is checked: who owns the packet does that.
+#[inline(always)]
+fn whose<'a>(tables: &'a Tables, bytes: &[u8]) -> Option<(&'a Owned, L4Port)> {
+    let (to, [src, dst]) = ends(bytes)?;
+    let owned = tables.addresses.get(&to.addr)?;
+    let is_service = match (owned.vip, owned.snat) {
+        (Some(_), None) => true,
+        (None, Some(_)) => false,
+        (Some(_), Some(_)) => {
+            let key = FrontendKey { addr: to.addr, port: dst, proto: to.proto };
+            tables.frontends.contains(&key)
+        }
+        (None, None) => return None,
+    };
+    Some((owned, if is_service { src } else { dst }))
+}
+
+/// Where a packet goes.
+#[derive(Debug, Clone, Copy)]
+struct To {
+    addr: Addr,
+    proto: Proto,
+}
+
+/// Where a packet goes, and its ports: source, destination.
+#[inline(always)]
+fn ends(bytes: &[u8]) -> Option<(To, [L4Port; 2])> {
+    let (link, rest) = eth::Eth::ref_from_prefix(bytes).ok()?;
+    match link.ethertype.get() {
+        eth::IPV4 => {
+            let (ip, rest) = ipv4::Ipv4::ref_from_prefix(rest).ok()?;
+            let whole = ip.fragment.get() & (ipv4::MF | ipv4::OFFSET) == 0;
+            let plain = whole && ip.version_ihl == 0x45;
+            let addr = Addr::v4(ip.dst);
+            let to = To { addr, proto: proto(ip.proto).filter(|_| plain)? };
+            Some((to, ports(rest)?))
+        }
+        eth::IPV6 => {
+            let (ip, rest) = ipv6::Ipv6::ref_from_prefix(rest).ok()?;
+            let to = To { addr: Addr::v6(ip.dst), proto: proto(ip.next_header)? };
+            Some((to, ports(rest)?))
+        }
+        _ => None,
+    }
+}
+
+#[inline(always)]
+const fn proto(number: u8) -> Option<Proto> {
+    match number {
+        TCP => Some(Proto::Tcp),
+        UDP => Some(Proto::Udp),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn ports(l4: &[u8]) -> Option<[L4Port; 2]> {
+    let [a, b, c, d] = *l4.first_chunk()?;
+    Some([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
+}
