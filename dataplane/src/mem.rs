@@ -72,8 +72,10 @@ fn equal_lanes_sse2(lanes: &[u32; 8], wanted: u32) -> u32 {
     };
     let halves: *const __m128i = lanes.as_ptr().cast();
     let wanted = _mm_set1_epi32(wanted.cast_signed());
-    // SAFETY: eight numbers of four bytes are two vectors, which need not be aligned.
-    let (low, high) = unsafe { (_mm_loadu_si128(halves), _mm_loadu_si128(halves.add(1))) };
+    // SAFETY: the first four numbers are a vector, which need not be aligned.
+    let low = unsafe { _mm_loadu_si128(halves) };
+    // SAFETY: and so are the other four, which follow.
+    let high = unsafe { _mm_loadu_si128(halves.wrapping_add(1)) };
     let equal = _mm_packs_epi32(_mm_cmpeq_epi32(low, wanted), _mm_cmpeq_epi32(high, wanted));
     _mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())).cast_unsigned()
 }

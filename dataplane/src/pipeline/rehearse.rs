@@ -32,8 +32,6 @@ use crate::time::{Clock, Tick};
 /// A packet and what comes of it need one flow; a second has room beside it.
 const FLOWS: FlowTableConfig = FlowTableConfig { flows: 64, pairs: 8 };
 
-/// All flows are ours: which worker has a flow changes nothing but the port that it takes.
-
 /// A flow table of its own beside the tables in force.
 #[derive(Debug)]
 pub struct Rehearsal<'t> {
@@ -224,6 +222,7 @@ impl<'t> Rehearsal<'t> {
             port,
             vlan: 0,
             now: self.now,
+            // Which worker has a flow changes nothing but the port that it takes.
             share: Share::ALL,
             limiters: &mut self.limiters,
             idents: &mut self.idents,
