@@ -71,6 +71,9 @@ drop_reasons! {
     TooBig = "too_big",
     /// A TCP packet in the middle of a connection that we do not know; answered with RST.
     NoFlow = "no_flow",
+    /// A SYN that came for the first time while so many come that half-open connections give way before
+    /// their handshake can be finished: its client sends it again, a flood does not.
+    FirstSyn = "first_syn",
     /// A reply to one of our SNAT addresses that belongs to no flow.
     ReplyUnknown = "reply_unknown",
     /// A backend's packet in mode `nat` that belongs to no flow and could be a reply of several

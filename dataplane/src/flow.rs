@@ -18,6 +18,8 @@ pub mod ports;
 pub mod pair;
 /// Half-open flows by age, for the quotas.
 pub mod half_open;
+/// SYNs that have to come again while a flood lasts.
+mod first_syns;
 /// What is to be done about handshakes.
 pub mod news;
 /// The table: entries, both indexes, ports.

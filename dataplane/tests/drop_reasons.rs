@@ -278,6 +278,13 @@ fn by_state() -> Vec<(DropReason, Cause)> {
             }),
         ),
         (
+            R::FirstSyn,
+            Box::new(|| {
+                let options = Options { snat_ports: 20_000..=20_003, ..Options::default() };
+                many(options, syn_of, 20, false)
+            }),
+        ),
+        (
             R::ReplyAmbiguous,
             Box::new(|| {
                 let mut world = World::new();

@@ -34,6 +34,9 @@ pub const fn advice(reason: DropReason) -> &'static str {
             "send smaller packets, or raise the MTU of the way out (port, route) to that of the way in"
         }
         R::NoFlow => "the connection is not known here: the client has to connect anew",
+        R::FirstSyn => {
+            "under a flood of SYNs each has to come twice: clients send it again by themselves"
+        }
         R::ReplyUnknown => {
             "no connection has this source port (any more): `portreeve flows` shows those that are"
         }

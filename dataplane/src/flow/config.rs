@@ -1,4 +1,5 @@
 use super::entry::Flow;
+use super::first_syns::FirstSyns;
 use super::half_open::HalfOpen;
 use super::index::Index;
 use super::pair::Pairs;
@@ -39,6 +40,7 @@ impl FlowTableConfig {
         self.flows * (size_of::<Flow>() + size_of::<u32>())
             + self.index_bytes()
             + HalfOpen::bytes_for(self.half_open())
+            + FirstSyns::bytes_for(self.flows)
             + Blocks::bytes_for(self.blocks())
             + Pairs::bytes_for(self.pairs)
     }

@@ -1,5 +1,6 @@
 use super::config::FlowTableConfig;
 use super::entry::{Flow, FlowRef, NO_NODE};
+use super::first_syns::FirstSyns;
 use super::half_open::HalfOpen;
 use super::index::Index;
 use super::key::{FlowHash, ForwardKey, HashKeys, NewFlow, ReverseKey};
@@ -30,6 +31,7 @@ pub struct FlowTable {
     pairs: Pairs,
     blocks: Blocks,
     half_open: HalfOpen,
+    first_syns: FirstSyns,
     keys: HashKeys,
     sweep_at: usize,
     reclaim_at: usize,
@@ -50,6 +52,7 @@ impl FlowTable {
             pairs: Pairs::new(config.pairs),
             blocks: Blocks::new(config.blocks()),
             half_open: HalfOpen::new(config.half_open()),
+            first_syns: FirstSyns::new(config.flows),
             keys: HashKeys::random(),
             sweep_at: 0,
             reclaim_at: 0,
@@ -214,6 +217,14 @@ impl FlowTable {
         }
     }
 
+    /// Whether the SYN that begins a flow with this key does not count, since it came only once, and many
+    /// others come.
+    #[inline(always)]
+    pub fn has_to_come_again(&mut self, key: &ForwardKey, hash: FlowHash, now: Tick) -> bool {
+        self.first_syns.are_not_enough(key.frontend, now)
+            && !self.first_syns.came_before(hash.0, now)
+    }
+
     /// Makes a flow, whose forward key has this hash. Half-open ones give way, oldest first, when a
     /// quota is used up.
     ///
@@ -230,7 +241,7 @@ impl FlowTable {
             Proto::Tcp => State::SynSent,
             Proto::Udp => State::UdpUnreplied,
         };
-        self.make_room(state)?;
+        self.make_room(state, now)?;
         let key = PairKey {
             snat: new.snat,
             addr: new.backend_addr,
@@ -239,7 +250,7 @@ impl FlowTable {
         };
         let pair = self.open_pair(key, new.backend)?;
         if state.is_half_open() {
-            self.enforce_pair_quota(pair, new.ports);
+            self.enforce_pair_quota(pair, new.ports, now);
         }
         let snat_port = match self.take_port(pair, new.ports, now) {
             Some(port) => port,

@@ -49,7 +49,7 @@ impl FlowTable {
             (Proto::Tcp, _, true) => State::SynSent,
             (Proto::Tcp, _, false) => State::Resumed,
         };
-        self.make_room(state).ok()?;
+        self.make_room(state, now).ok()?;
         let NatEnd { addr, port, proto } = new.end;
         let key = PairKey { snat: PairKey::NO_SOURCE, addr, port, proto };
         let pair = self.open_pair(key, new.backend).ok()?;

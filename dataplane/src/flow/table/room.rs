@@ -14,19 +14,22 @@ const RECLAIM_STEP: usize = 64;
 
 impl FlowTable {
     /// The oldest half-open flow gives way when the table is full, or half of it half-open.
-    pub(super) fn make_room(&mut self, state: State) -> Result<(), DropReason> {
+    pub(super) fn make_room(&mut self, state: State, now: Tick) -> Result<(), DropReason> {
         let full = self.len() >= self.max;
         if full || (state.is_half_open() && self.half_open.is_full()) {
             let oldest = self.half_open.oldest().ok_or(DropReason::FlowTableFull)?;
-            self.evict(oldest);
+            self.evict(oldest, now);
         }
         Ok(())
     }
 
-    fn evict(&mut self, place: u32) {
+    fn evict(&mut self, place: u32, now: Tick) {
         self.evicted += 1;
         let flow = &self.flows[place as usize];
         let open = matches!(flow.state, State::SynSent | State::SynReceived);
+        if open && flow.mode == Mode::Snat {
+            self.first_syns.gave_way(flow.frontend, flow.seen, now);
+        }
         if open
             && flow.mode == Mode::Snat
             && let Some(seq) = self.half_open.seq(flow.half_open)
@@ -39,12 +42,12 @@ impl FlowTable {
     }
 
     /// Half-open flows hold at most half of a pair's ports.
-    pub(super) fn enforce_pair_quota(&mut self, pair: PairRef, ports: Range) {
+    pub(super) fn enforce_pair_quota(&mut self, pair: PairRef, ports: Range, now: Tick) {
         let ends = &self.pairs.get(pair).half_open;
         if ports.is_half(ends.count())
             && let Some(oldest) = self.half_open.oldest_of(ends)
         {
-            self.evict(oldest);
+            self.evict(oldest, now);
         }
     }
 
@@ -69,7 +72,7 @@ impl FlowTable {
         now: Tick,
     ) -> Result<L4Port, DropReason> {
         let oldest = self.half_open.oldest_of(&self.pairs.get(pair).half_open);
-        self.evict(oldest.ok_or(DropReason::PortsExhausted)?);
+        self.evict(oldest.ok_or(DropReason::PortsExhausted)?, now);
         let space = &mut self.pairs.get_mut(pair).ports;
         space.take(&mut self.blocks, ports, now).ok_or(DropReason::PortsExhausted)
     }

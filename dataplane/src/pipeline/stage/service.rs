@@ -69,6 +69,9 @@ pub(super) fn from_our_address<'a>(
         *plan = refuse_transport(ip, transport, DropReason::NoFlow)?;
         return Ok(());
     }
+    if transport.proto == Proto::Tcp && ctx.flows.has_to_come_again(&name.0, name.1, ctx.now) {
+        return Err(DropReason::FirstSyn);
+    }
     new_flow(ctx, (ip, transport), service, name, plan)
 }
 
