@@ -19,6 +19,10 @@ use portreeve_dataplane::tables::{
 };
 use world::*;
 
+fn few_ports() -> Options {
+    Options { snat_ports: 20_000..=20_003, ..Options::default() }
+}
+
 /// What has to happen for a reason.
 type Cause = Box<dyn Fn() -> World>;
 
@@ -270,20 +274,8 @@ fn by_state() -> Vec<(DropReason, Cause)> {
             R::FlowTableFull,
             Box::new(|| many(Options { flows: 8, ..Options::default() }, syn_of, 9, true)),
         ),
-        (
-            R::PortsExhausted,
-            Box::new(|| {
-                let options = Options { snat_ports: 20_000..=20_003, ..Options::default() };
-                many(options, syn_of, 20, true)
-            }),
-        ),
-        (
-            R::FirstSyn,
-            Box::new(|| {
-                let options = Options { snat_ports: 20_000..=20_003, ..Options::default() };
-                many(options, syn_of, 20, false)
-            }),
-        ),
+        (R::PortsExhausted, Box::new(|| many(few_ports(), syn_of, 20, true))),
+        (R::FirstSyn, Box::new(|| many(few_ports(), syn_of, 20, false))),
         (
             R::ReplyAmbiguous,
             Box::new(|| {
