@@ -75,6 +75,37 @@ fn conversations_go_on_wherever_their_packets_arrive() {
     }
 }
 
+/// Every second packet has to be read before it is told whose it is: it is none the later for that.
+#[test]
+fn packets_of_one_flow_stay_in_order_whatever_they_look_like() {
+    let mut many = many(3);
+    for client in 7_000..7_020 {
+        let burst = (0..20_u8).map(|number| {
+            let packet = udp(0, (CLIENT, client), (VIP, 53), &[number; 8]);
+            if number % 2 == 0 { packet } else { with_options(packet) }
+        });
+        burst.for_each(|packet| {
+            let lane = &mut many.workers[0].lanes_mut()[0];
+            assert!(lane.socket.inject(&packet), "the rings have room");
+        });
+        let sent = many.collect();
+        let order: Vec<_> = sent.iter().filter_map(|(_, _, packet)| packet.last()).collect();
+        assert_eq!(order, (0..20).collect::<Vec<u8>>().iter().collect::<Vec<_>>(), "{client}");
+    }
+    assert!(many.counters[0].handed_out().sum::<u64>() > 0);
+    many.assert_conserved();
+}
+
+/// Four bytes of options that say nothing, behind the IPv4 header.
+fn with_options(mut packet: Vec<u8>) -> Vec<u8> {
+    packet.splice(L3 + 20..L3 + 20, [1; 4]);
+    packet[L3] = 0x46;
+    let len = (packet.len() - L3) as u16;
+    packet[L3 + 2..L3 + 4].copy_from_slice(&len.to_be_bytes());
+    fix_ipv4(&mut packet);
+    packet
+}
+
 #[test]
 fn a_chain_is_handed_over_whole() {
     let options = Options { mtus: [9001, 9001], frames: 4096, ..Options::default() };

@@ -22,7 +22,8 @@ use crate::xsk::socket::Burst;
 pub type Known<'a> = ArrayVec<Option<&'a Owned>, BURST>;
 
 /// Hands over what clearly is another worker's; the rest is left in `own`, in its order. Of what is not
-/// clear, [`super::classify`] says later whose it is.
+/// clear, [`super::classify`] says later whose it is: from the first such packet of a burst on nothing
+/// is handed over here, since it would overtake what may be of the same flow.
 pub fn deal<'a, S: Socket, T: Tap>(
     ctx: &Ctx<'a>,
     memory: &mut Memory<'_>,
@@ -32,18 +33,27 @@ pub fn deal<'a, S: Socket, T: Tap>(
     let umem = memory.umem;
     burst.iter().for_each(|frame| umem.prefetch(frame));
     let mut known = Known::new();
+    let mut in_order = true;
     let (mut packets, mut bytes) = (0, 0);
     for mut frame in burst.drain(..) {
-        let to = whose(ctx.tables, umem.view(&mut frame).bytes());
-        match to.and_then(|(_, port)| ctx.share.elsewhere(port)) {
-            None => {
-                known.push(to.map(|(owned, _)| owned));
-                own.push(frame);
+        let whose = glance(ctx.tables, umem.view(&mut frame).bytes());
+        let (owned, elsewhere) = match whose {
+            Whose::Clear(owned, port) => (Some(owned), ctx.share.elsewhere(port)),
+            Whose::NotOurs => (None, None),
+            Whose::Unclear => {
+                in_order = false;
+                (None, None)
             }
-            Some(owner) => {
+        };
+        match elsewhere {
+            Some(owner) if in_order => {
                 packets += 1;
                 bytes += frame.total_len() as u64;
                 tx.hand_over(ctx, memory, frame, owner);
+            }
+            _ => {
+                known.push(owned.filter(|_| elsewhere.is_none()));
+                own.push(frame);
             }
         }
     }
@@ -51,12 +61,22 @@ pub fn deal<'a, S: Socket, T: Tap>(
     known
 }
 
-/// Of a plain TCP or UDP packet to an address of ours: what that address is, and the port that is the
-/// client's or stands for it, host order. Nothing is checked: who owns the packet does that.
+/// What a glance says of a packet.
+#[derive(Debug)]
+enum Whose<'a> {
+    /// It is TCP or UDP to an address of ours: what that address is, and the port that is the client's
+    /// or stands for it, host order. Nothing is checked: who owns the packet does that.
+    Clear(&'a Owned, L4Port),
+    /// It is TCP or UDP to no address of ours.
+    NotOurs,
+    /// It has to be read.
+    Unclear,
+}
+
 #[inline(always)]
-fn whose<'a>(tables: &'a Tables, bytes: &[u8]) -> Option<(&'a Owned, L4Port)> {
-    let (to, [src, dst]) = ends(bytes)?;
-    let owned = tables.addresses.get(&to.addr)?;
+fn glance<'a>(tables: &'a Tables, bytes: &[u8]) -> Whose<'a> {
+    let Some((to, [src, dst])) = ends(bytes) else { return Whose::Unclear };
+    let Some(owned) = tables.addresses.get(&to.addr) else { return Whose::NotOurs };
     let is_service = match (owned.vip, owned.snat) {
         (Some(_), None) => true,
         (None, Some(_)) => false,
@@ -64,9 +84,9 @@ fn whose<'a>(tables: &'a Tables, bytes: &[u8]) -> Option<(&'a Owned, L4Port)> {
             let key = FrontendKey { addr: to.addr, port: dst, proto: to.proto };
             tables.frontends.contains(&key)
         }
-        (None, None) => return None,
+        (None, None) => return Whose::Unclear,
     };
-    Some((owned, if is_service { src } else { dst }))
+    Whose::Clear(owned, if is_service { src } else { dst })
 }
 
 /// Where a packet goes.
