@@ -55,6 +55,18 @@ fn config() -> String {
     ports(&seed::PORTS) + &web + &web6 + &lost + &empty
 }
 
+/// Both servers have answered: from then on it is known how they are reached.
+fn meets_both_servers(client: &Host, vip: &str) -> Result<()> {
+    let mut met = std::collections::BTreeSet::new();
+    for port in 39_000..39_100 {
+        met.insert(served_by(client, port, vip)?);
+        if met.len() == 2 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("a hundred requests were answered by {met:?}")
+}
+
 /// Before each request it is asked who will answer it, after it what became of the connection.
 fn names_the_backend(net: &SeedLab, appliance: &Appliance) -> Result<()> {
     let families = [
@@ -62,6 +74,7 @@ fn names_the_backend(net: &SeedLab, appliance: &Appliance) -> Result<()> {
         (40_008, seed::CLIENT_V6, seed::VIPS_V6[0], seed::SERVERS_V6),
     ];
     for (first, client, vip, servers) in families {
+        meets_both_servers(&net.client, vip)?;
         for port in first..first + 8_u16 {
             let quoted = |addr: &str, port: u16| match addr.contains(':') {
                 true => format!("[{addr}]:{port}"),
