@@ -58,7 +58,9 @@ fn config() -> String {
 /// Both servers have answered: from then on it is known how they are reached.
 fn meets_both_servers(client: &Host, vip: &str) -> Result<()> {
     let mut met = std::collections::BTreeSet::new();
-    for port in 39_000..39_100 {
+    // curl takes a port for both families.
+    let first = if vip.contains(':') { 38_000 } else { 39_000 };
+    for port in first..first + 100 {
         met.insert(served_by(client, port, vip)?);
         if met.len() == 2 {
             return Ok(());
