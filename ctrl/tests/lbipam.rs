@@ -9,6 +9,12 @@ mod cluster;
 /// Where we do on purpose what Cilium does not.
 #[path = "lbipam/differences.rs"]
 mod differences;
+/// What holds whatever happens.
+#[path = "lbipam/properties.rs"]
+mod properties;
 /// The recorded scenarios.
 #[path = "lbipam/scenarios.rs"]
 mod scenarios;
+/// What the records do not show.
+#[path = "lbipam/unrecorded.rs"]
+mod unrecorded;

@@ -1,5 +1,6 @@
 //! Kubernetes objects as plain data, with the names that they have in JSON. Fields that we neither
-//! read nor write are left out; what we do not know is ignored, so that newer clusters are read too.
+//! read nor write are left out; what we do not know is ignored, so that newer clusters are read
+//! too.
 
 /// What stands for nothing.
 mod null;

@@ -1,9 +1,9 @@
-//! Gives addresses of pools to services of type `LoadBalancer` as the operator of Cilium v1.20.2 does;
-//! what we do on purpose otherwise is in `docs/lb-ipam.md`.
+//! Gives addresses of pools to services of type `LoadBalancer` as the operator of Cilium v1.20.2
+//! does; what we do on purpose otherwise is in `docs/lb-ipam.md`.
 //!
 //! Pure: objects in, what to write on them out. Nothing here knows an API server or a clock, and
-//! the same objects in any order give the same result. What services have is on their objects, so that
-//! a new [`Ipam`] goes on where another one stopped.
+//! the same objects in any order give the same result. What services have is on their objects, so
+//! that a new [`Ipam`] goes on where another one stopped.
 
 /// What holds for the whole cluster.
 mod settings;
@@ -38,7 +38,7 @@ mod services;
 /// What is wrong with an object.
 mod complaint;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::condition::Condition;
 use super::api::metadata::Key;
@@ -62,6 +62,9 @@ pub struct Ipam {
     refused: BTreeMap<String, (IpPool, BlockError)>,
     /// Without a pool nothing is done to any service. Becoming awake is a start.
     awake: bool,
+    /// A change of a pool could not be used; what it did all the same counts from the next change
+    /// on.
+    half_done: bool,
 }
 
 /// Objects that came or changed, and names of objects that are gone.
@@ -77,8 +80,8 @@ pub struct Changes {
     pub gone_services: Vec<Key>,
 }
 
-/// What to write. Whoever writes it tries again until it is on the object, or the object is gone, or
-/// something newer is to be written.
+/// What to write. Whoever writes it tries again until it is on the object, or the object is gone,
+/// or something newer is to be written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Writes {
     /// On services.
@@ -108,18 +111,20 @@ impl Ipam {
             views: Views::default(),
             refused: BTreeMap::new(),
             awake: false,
+            half_done: false,
         };
         let writes = ipam.change(Changes { pools, services, ..Changes::default() });
         (ipam, writes)
     }
 
-    /// Takes over changes. They are made in an order of their own: what is gone first, then pools, then
-    /// services, each by age.
+    /// Takes over changes. They are made in an order of their own: what is gone first, then pools,
+    /// then services, each by age.
     pub fn change(&mut self, mut changes: Changes) -> Writes {
         changes.pools.sort_by(|a, b| a.metadata.seniority().cmp(&b.metadata.seniority()));
         changes.services.sort_by(|a, b| a.metadata.seniority().cmp(&b.metadata.seniority()));
         let mut writes = Writes::default();
-        let mut done = self.remove_services(&changes.gone_services);
+        self.remove_services(&changes.gone_services);
+        let mut done = !changes.gone_services.is_empty();
         done |= self.remove_pools(&changes.gone_pools);
         if !self.awake {
             // Whoever is seen before the first pool is part of the start.
@@ -128,20 +133,17 @@ impl Ipam {
         }
         done |= self.set_pools(changes.pools);
         done |= self.wake();
-        if done {
-            self.serve_waiting();
-        }
+        self.serve_waiting(done);
         let some = !changes.services.is_empty();
         for service in changes.services {
             self.set_service(&service, &mut writes);
         }
-        if some {
-            self.serve_waiting();
-        }
+        self.serve_waiting(false);
         if done || some {
             self.ledger.pools.iter_mut().for_each(pool::Pool::say_counts);
         }
         self.collect(&mut writes);
+        self.ledger.news |= std::mem::take(&mut self.half_done);
         self.sleep_without_pools();
         writes
     }
@@ -152,14 +154,13 @@ impl Ipam {
         let known = known.chain(self.refused.keys().cloned());
         let listed = |name: &String| pools.iter().any(|pool| pool.metadata.name == *name);
         let gone_pools = known.filter(|name| !listed(name)).collect();
-        let listed: std::collections::BTreeSet<Key> =
-            services.iter().map(|service| service.metadata.key()).collect();
+        let listed: BTreeSet<Key> = services.iter().map(|service| service.metadata.key()).collect();
         let gone_services =
             self.views.keys().filter(|key| !listed.contains(key)).cloned().collect();
         self.change(Changes { pools, services, gone_pools, gone_services })
     }
 
-    /// What is wrong with objects, beyond what their conditions say; by kind, then name.
+    /// What is wrong with objects, beyond what their conditions say: pools first, then services.
     #[must_use]
     pub fn complaints(&self) -> Vec<Complaint> {
         let refused = self.refused.values().map(|(pool, error)| Complaint::refused(pool, error));

@@ -1,5 +1,5 @@
-//! Objects as an API server keeps them: defaults, ages, generations; and an [`Ipam`] that is told of
-//! each change and whose writes are made, until it has nothing more to say.
+//! Objects as an API server keeps them: defaults, ages, generations; and an [`Ipam`] that is told
+//! of each change and whose writes are made, until it has nothing more to say.
 
 use std::collections::BTreeMap;
 
@@ -156,7 +156,8 @@ impl Cluster {
             (
                 key.to_string(),
                 json!({
-                    "ingress": list(&status.load_balancer.ingress), "conditions": list(&status.conditions),
+                    "ingress": list(&status.load_balancer.ingress),
+                    "conditions": list(&status.conditions),
                 }),
             )
         });
@@ -164,7 +165,8 @@ impl Cluster {
             (
                 name.clone(),
                 json!({
-                    "generation": pool.metadata.generation, "conditions": list(&pool.status.conditions),
+                    "generation": pool.metadata.generation,
+                    "conditions": list(&pool.status.conditions),
                 }),
             )
         });

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::metadata::is_zero;
 
-/// A statement about an object. When it changed last is for whoever writes it to say: what is decided
-/// here must not depend on a clock.
+/// A statement about an object. When it changed last is for whoever writes it to say: what is
+/// decided here must not depend on a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {

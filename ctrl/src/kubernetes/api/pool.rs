@@ -43,7 +43,8 @@ pub struct IpPoolSpec {
     /// Its addresses, given out in this order.
     #[serde(deserialize_with = "null::as_empty")]
     pub blocks: Vec<Block>,
-    /// Whether the first and the last address of a `cidr` are given out; both are if this is absent.
+    /// Whether the first and the last address of a `cidr` are given out; both are if this is
+    /// absent.
     #[serde(rename = "allowFirstLastIPs", skip_serializing_if = "Option::is_none")]
     pub allow_first_last_ips: Option<AllowFirstLastIps>,
     /// Which services it is for; absent: for all.

@@ -26,8 +26,8 @@ pub struct LabelSelector {
 pub struct Requirement {
     /// Key of the label.
     pub key: String,
-    /// `In`, `NotIn`, `Exists` or `DoesNotExist`. Text, because one object that we cannot read would
-    /// keep all others of its kind from being read.
+    /// `In`, `NotIn`, `Exists` or `DoesNotExist`. Text, because one object that we cannot read
+    /// would keep all others of its kind from being read.
     pub operator: String,
     /// The values that `In` and `NotIn` speak of.
     #[serde(default, deserialize_with = "null::as_empty")]

@@ -4,7 +4,8 @@ use super::ledger::Ledger;
 use super::pool::Pool;
 use super::span::Span;
 
-/// Marks pools that overlap with one that is not marked, and unmarks those that overlap with none at all.
+/// Marks pools that overlap with one that is not marked, and unmarks those that overlap with none
+/// at all.
 pub fn settle(ledger: &mut Ledger) {
     let pools = &mut ledger.pools;
     for at in 0..pools.len() {

@@ -1,10 +1,11 @@
 //! The free addresses of a range, as gaps between those in use, and which of them is given next.
 //!
 //! Cilium gives the first address of the smallest gap, and among gaps of one size the one that its
-//! binary heap happens to have on top, which hangs on the order in which addresses came back. To give
-//! the same addresses in the same order, this is the same heap, and two oddities of it are kept: the
-//! size of a gap (see [`Gap::between`]), and that a gap that grows is not always moved to its place
-//! (see [`FreeList::put`]). The number of gaps is what costs here, never the size of the range.
+//! binary heap happens to have on top, which hangs on the order in which addresses came back. To
+//! give the same addresses in the same order, this is the same heap, and two oddities of it are
+//! kept: the size of a gap (see [`Gap::between`]), and that a gap that grows is not always moved to
+//! its place (see [`FreeList::put`]). The number of gaps is what costs here, never the size of the
+//! range.
 
 /// The free addresses of a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +24,8 @@ struct Gap {
 }
 
 impl Gap {
-    /// A gap counts one less than it has addresses, and the difference of its ends is taken of each 64
-    /// bits apart, without a borrow.
+    /// A gap counts one less than it has addresses, and the difference of its ends is taken of each
+    /// 64 bits apart, without a borrow.
     fn between(first: u128, last: u128) -> Self {
         const LOW: u128 = u64::MAX as u128;
         let high = (last >> 64) - (first >> 64);
@@ -95,9 +96,10 @@ impl FreeList {
 
     /// Gives an address back that is not free.
     ///
-    /// The search goes from the top of the heap towards the address, from gap to gap, and the gap that it
-    /// meets first grows if it touches the address. One that grows downwards is left where it stands in
-    /// the heap; for one that grows upwards, the place that is put right is the number of steps so far.
+    /// The search goes from the top of the heap towards the address, from gap to gap, and the gap
+    /// that it meets first grows if it touches the address. One that grows downwards is left where
+    /// it stands in the heap; for one that grows upwards, the place that is put right is the number
+    /// of steps so far.
     pub fn put(&mut self, address: u128) {
         let around = self.around(address);
         let touches_left = around.left.filter(|&at| self.heap[at].last + 1 == address);
@@ -273,21 +275,25 @@ mod tests {
     proptest! {
         /// Against a set of numbers: whatever is taken and given back, free is what is free.
         #[test]
-        fn holds_what_a_set_would_hold(steps in prop::collection::vec((0_u128..40, any::<bool>()), 0..200)) {
-            let (mut free, mut set) = (FreeList::new(3, 36), (3..=36).collect::<BTreeSet<u128>>());
+        fn holds_what_a_set_would_hold(
+            steps in prop::collection::vec((0_u128..40, any::<bool>()), 0..200),
+        ) {
+            let all = 3..=36_u128;
+            let (mut free, mut set) = (FreeList::new(3, 36), all.clone().collect::<BTreeSet<_>>());
             for (address, take) in steps {
                 if take {
                     prop_assert_eq!(free.take(address), set.remove(&address));
-                } else if (3..=36).contains(&address) && set.insert(address) {
+                } else if all.contains(&address) && set.insert(address) {
                     free.put(address);
                 }
                 prop_assert_eq!(free.next().is_some(), !set.is_empty());
                 for address in 0..40 {
                     prop_assert_eq!(free.contains(address), set.contains(&address));
                 }
-                let mut gaps: Vec<(u128, u128)> = free.heap.iter().map(|gap| (gap.first, gap.last)).collect();
+                let mut gaps: Vec<_> = free.heap.iter().map(|gap| (gap.first, gap.last)).collect();
                 gaps.sort_unstable();
-                prop_assert!(gaps.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0), "gaps touch: {:?}", gaps);
+                let apart = gaps.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0);
+                prop_assert!(apart, "gaps touch: {:?}", gaps);
             }
         }
     }

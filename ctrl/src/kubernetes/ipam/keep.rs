@@ -8,16 +8,17 @@ use super::view::View;
 /// When it is asked what a service may keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// Everything is read anew: nobody has anything but what objects name. Whatever can be kept is kept,
-    /// so that a restart renumbers nothing.
+    /// Nobody has anything but what objects list. Whatever can be kept is kept, so that a restart
+    /// renumbers nothing.
     Start,
     /// Something changed.
     Change,
 }
 
-/// Takes from a service what no longer fits what it asks for, who it shares with, or the pool's selector.
+/// Takes from a service what no longer fits what it asks for, who it shares with, or the pool's
+/// selector.
 pub fn drop_unfit(ledger: &mut Ledger, view: &mut View) {
-    // From behind, as when an address is taken away, those before it may be shared again.
+    // From behind, as Cilium does: the order in which addresses come back decides which is next.
     for at in (0..view.held.len()).rev() {
         let address = view.held[at];
         if !fits(ledger, view, address) {
@@ -44,38 +45,52 @@ fn is_asked_for(view: &View, address: IpAddr) -> bool {
     }
 }
 
-/// Enters the addresses that the object names and that can be the service's, and strips the others
+/// At a start: enters the addresses that the object lists. Who may share one is known when the
+/// addresses of all services have been entered, so that nothing is stripped yet.
+pub fn enter_listed(ledger: &mut Ledger, view: &mut View) {
+    let listed: Vec<IpAddr> = view.wanted.addresses().collect();
+    for address in listed {
+        if !view.held.contains(&address) {
+            adopt(ledger, view, address, Occasion::Start);
+        }
+    }
+}
+
+/// Enters the addresses that the object lists and that can be the service's, and strips the others
 /// from the list.
 pub fn adopt_listed(ledger: &mut Ledger, view: &mut View, occasion: Occasion) {
     let mut listed = std::mem::take(&mut view.wanted.ingress);
     listed.retain(|ingress| {
         let address: Result<IpAddr, _> = ingress.ip.parse();
-        address.is_ok_and(|address| {
-            view.held.contains(&address) || adopt(ledger, view, address, occasion)
-        })
+        let keeps =
+            |address| view.held.contains(&address) || adopt(ledger, view, address, occasion);
+        address.is_ok_and(keeps)
     });
     listed.dedup_by(|a, b| a.ip == b.ip);
     view.wanted.ingress = listed;
 }
 
+/// False where others have it, but for what was shared before a start: the usual way finds out
+/// whether and which address can be shared.
 fn adopt(ledger: &mut Ledger, view: &mut View, address: IpAddr, occasion: Occasion) -> bool {
     let start = occasion == Occasion::Start;
+    let (key, terms) = (&view.key, &view.request.terms);
     if !is_asked_for(view, address) {
         return false;
     }
-    let Place::In(range) = ledger.place(address, &view.request, start) else { return false };
-    let (key, terms) = (&view.key, &view.request.terms);
-    if !ledger.is_taken(address, range) {
-        ledger.give(address, range, key, terms);
-    } else if start
-        && ledger.is_held(address)
-        && terms.key.is_some()
-        && ledger.objection(address, key, terms).is_none()
-    {
+    if ledger.is_held(address) {
+        let shares = terms.key.is_some() && ledger.objection(address, key, terms).is_none();
+        if !start || !shares {
+            return false;
+        }
         ledger.join(address, key, terms);
     } else {
-        // Others have it; the usual way finds out whether it can be shared.
-        return false;
+        let Place::In(range) = ledger.place(address, &view.request, start) else { return false };
+        // An end that is kept back now may have been given before it was.
+        if !start && ledger.is_taken(address, range) {
+            return false;
+        }
+        ledger.give(address, range, key, terms);
     }
     view.held.push(address);
     true

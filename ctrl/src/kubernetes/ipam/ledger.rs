@@ -11,19 +11,22 @@ use crate::kubernetes::api::metadata::Key;
 
 /// Who has which address, and from which range.
 ///
-/// An address is entered once for all pools, not once for each range: while pools overlap, an address
-/// that is given from one of them is not free in the others.
+/// An address is entered once for all pools, not once for each range: while pools overlap, an
+/// address that is given from one of them is not free in the others.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// By age, then name.
     pub pools: Vec<Pool>,
     entries: BTreeMap<IpAddr, Entry>,
-    /// Addresses that were given to a service with a sharing key, by that key, in the order in which
-    /// they were given.
+    /// Addresses that were given to a service with a sharing key, by that key, in the order in
+    /// which they were given.
     ///
     /// Invariant: each is in `entries`.
     shared: BTreeMap<String, Vec<IpAddr>>,
     last_range: u64,
+    /// Something happened that may serve somebody who waits: an address is free again, or can be
+    /// shared.
+    pub news: bool,
 }
 
 /// An address in use.
@@ -70,20 +73,32 @@ impl Ledger {
         range
     }
 
-    /// Takes the addresses of a range that is gone from all who have them.
-    pub fn empty(&mut self, range: RangeId) -> BTreeSet<IpAddr> {
-        let addresses = self.addresses(range);
+    /// Takes the addresses of ranges that are gone from all who have them.
+    pub fn evict(&mut self, ranges: &[RangeId]) -> BTreeSet<IpAddr> {
+        let addresses = self.addresses(ranges);
         for &address in &addresses {
             self.release(address);
         }
         addresses
     }
 
-    /// The addresses that services have from a range.
+    /// The addresses that services have from ranges.
     #[must_use]
-    pub fn addresses(&self, range: RangeId) -> BTreeSet<IpAddr> {
-        let from_there = self.entries.iter().filter(|(_, entry)| entry.origin == range);
+    pub fn addresses(&self, ranges: &[RangeId]) -> BTreeSet<IpAddr> {
+        let from_there = self.entries.iter().filter(|(_, entry)| ranges.contains(&entry.origin));
         from_there.map(|(&address, _)| address).collect()
+    }
+
+    /// Ranges that are gone while services have addresses of them still.
+    #[must_use]
+    pub fn gone_ranges(&self) -> Vec<RangeId> {
+        let origins: BTreeSet<RangeId> = self.entries.values().map(|entry| entry.origin).collect();
+        origins.into_iter().filter(|&origin| self.range(origin).is_none()).collect()
+    }
+
+    /// Puts pools into their order.
+    pub fn sort_pools(&mut self) {
+        self.pools.sort_by(|a, b| a.seniority().cmp(&b.seniority()));
     }
 
     /// Whether somebody has it.
@@ -99,8 +114,8 @@ impl Ledger {
         self.is_held(address) || self.range(range).is_some_and(keeps_back)
     }
 
-    /// Why a service cannot share an address that others have. One that only it has, or that is kept
-    /// back, is nothing to share.
+    /// Why a service cannot share an address that others have. One that only it has, or that is
+    /// kept back, is nothing to share.
     #[must_use]
     pub fn objection(&self, address: IpAddr, key: &Key, terms: &Terms) -> Option<&'static str> {
         let tenants = self.entries.get(&address).map(|entry| entry.tenants.iter());
@@ -115,25 +130,23 @@ impl Ledger {
         self.pools.iter().find(|pool| pool.ranges.iter().any(|range| range.id == origin))
     }
 
-    /// Where an address could be had by a service. `also_disabled`: in pools that give out nothing too,
-    /// if no other has it.
+    /// Where an address could be had by a service. If it is `listed`, it may have been given
+    /// before: then pools that give out nothing have it too if no other does, and a selector that
+    /// makes no sense says nothing against it.
     #[must_use]
-    pub fn place(&self, address: IpAddr, request: &Request, also_disabled: bool) -> Place {
-        let mut not_for_it = false;
-        for enabled in [true, false] {
-            if !enabled && !also_disabled {
-                break;
+    pub fn place(&self, address: IpAddr, request: &Request, listed: bool) -> Place {
+        let enabled = self.pools.iter().filter(|pool| pool.is_enabled());
+        let disabled = self.pools.iter().filter(|pool| listed && !pool.is_enabled());
+        let mut place = Place::Nowhere;
+        for pool in enabled.chain(disabled) {
+            let contains = |range: &&Range| range.span.contains(address);
+            let Some(range) = pool.ranges.iter().find(contains) else { continue };
+            if pool.selects(&request.labels).unwrap_or(listed) {
+                return Place::In(range.id);
             }
-            for pool in self.pools.iter().filter(|pool| pool.is_enabled() == enabled) {
-                let contains = |range: &&Range| range.span.contains(address);
-                let Some(range) = pool.ranges.iter().find(contains) else { continue };
-                if pool.selects(&request.labels).unwrap_or(false) {
-                    return Place::In(range.id);
-                }
-                not_for_it |= enabled;
-            }
+            place = Place::NotForIt;
         }
-        if not_for_it { Place::NotForIt } else { Place::Nowhere }
+        place
     }
 
     /// Gives an address of a range to a service that has it alone.
@@ -145,6 +158,7 @@ impl Ledger {
         let entry = Entry { origin: range, tenants: vec![tenant], key: terms.key.clone() };
         if let Some(key) = &entry.key {
             self.shared.entry(key.clone()).or_default().push(address);
+            self.news = true;
         }
         self.entries.insert(address, entry);
     }
@@ -169,6 +183,7 @@ impl Ledger {
     pub fn leave(&mut self, address: IpAddr, key: &Key) {
         let Some(entry) = self.entries.get_mut(&address) else { return };
         entry.tenants.retain(|tenant| tenant.key != *key);
+        self.news = true;
         if entry.tenants.is_empty() {
             self.release(address);
         }
@@ -178,6 +193,7 @@ impl Ledger {
     pub fn set_terms(&mut self, address: IpAddr, key: &Key, terms: &Arc<Terms>) {
         let tenants = self.entries.get_mut(&address).map(|entry| entry.tenants.iter_mut());
         for tenant in tenants.into_iter().flatten().filter(|tenant| tenant.key == *key) {
+            self.news |= tenant.terms != *terms;
             tenant.terms = Arc::clone(terms);
         }
     }

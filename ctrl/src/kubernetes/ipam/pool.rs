@@ -17,8 +17,8 @@ pub struct Pool {
     pub object: IpPool,
     /// Its ranges, in the order in which they are used.
     pub ranges: Vec<Range>,
-    /// It gives out nothing, by its owner's will. Not the object's word: a change of the object that
-    /// cannot be used leaves this as it was.
+    /// It gives out nothing, by its owner's will. Not the object's word: a change of the object
+    /// that cannot be used leaves this as it was.
     pub disabled: bool,
     /// Why the newest blocks of the object are not in use.
     pub refused: Option<BlockError>,
@@ -58,8 +58,8 @@ impl Pool {
         &self.object.metadata.name
     }
 
-    /// Its place among pools: by age, then name. Addresses are looked for in this order, and of two that
-    /// overlap, the later one is marked.
+    /// Its place among pools: by age, then name. Addresses are looked for in this order, and of two
+    /// that overlap, the later one is marked.
     #[must_use]
     pub fn seniority(&self) -> (&Timestamp, &str) {
         (&self.object.metadata.creation_timestamp, self.name())

@@ -1,3 +1,4 @@
+use super::keep::Occasion;
 use super::pool::{Pool, parse};
 use super::range::RangeId;
 use super::span::{BlockError, Ends};
@@ -25,8 +26,9 @@ impl Ipam {
             return false;
         }
         let edited = self.edit_pool(object, same_object);
+        self.half_done |= edited.is_err();
         if edited.is_ok() && self.awake {
-            self.revalidate(super::keep::Occasion::Change);
+            self.revalidate(Occasion::Change);
         }
         if edited.is_ok() {
             conflict::settle(&mut self.ledger);
@@ -41,7 +43,7 @@ impl Ipam {
             Ok(pool) => {
                 self.refused.remove(&name);
                 self.ledger.pools.push(pool);
-                self.ledger.pools.sort_by(|a, b| a.seniority().cmp(&b.seniority()));
+                self.ledger.sort_pools();
                 conflict::settle(&mut self.ledger);
                 true
             }
@@ -67,9 +69,10 @@ impl Ipam {
 
     /// Takes over a changed object. Ranges that are still there keep their addresses.
     ///
-    /// What cannot be used is found in two steps: if a block cannot be read, the ranges stay as they are;
-    /// if its ends make no range, all before it was done, the ranges that are gone included. In both
-    /// cases services keep what is on their objects until there is news.
+    /// What cannot be used is found in two steps: if a block cannot be read, the ranges stay as
+    /// they are; if its ends make no range, all before it is done, and ranges that are gone give
+    /// out nothing more. In both cases services keep what is on their objects until there is news
+    /// of them.
     fn edit_pool(&mut self, object: IpPool, same_object: bool) -> Result<(), BlockError> {
         let Some(pool) = self.ledger.pool(&object.metadata.name) else { return Ok(()) };
         let ends_changed = pool.object.spec.keeps_ends() != object.spec.keeps_ends();
@@ -83,9 +86,14 @@ impl Ipam {
         }
         let edited = parse(&pool.object.spec).and_then(|blocks| {
             self.drop_ranges(&name, &blocks, ends_changed);
+            if blocks.iter().all(|ends| ends.span().is_ok()) {
+                // All services are looked at next: whoever lists one of these gets it back if it
+                // can.
+                self.evict(&self.ledger.gone_ranges());
+            }
             self.add_ranges(&name, &blocks)
         });
-        self.ledger.pools.sort_by(|a, b| a.seniority().cmp(&b.seniority()));
+        self.ledger.sort_pools();
         if let Some(pool) = self.ledger.pool(&name) {
             pool.refused = edited.clone().err();
             if edited.is_ok() {
@@ -95,37 +103,32 @@ impl Ipam {
         edited
     }
 
-    /// Drops the ranges of a pool that are not among its blocks any more; of the others, keeps the ends
-    /// back or frees them if that changed and they are written as prefixes now.
+    /// Drops the ranges of a pool that are not among its blocks any more; of the others, keeps the
+    /// ends back or frees them if that changed and they are written as prefixes now.
     fn drop_ranges(&mut self, name: &str, blocks: &[Ends], ends_changed: bool) {
-        let held = |address| self.ledger.is_held(address);
-        let Some(at) = self.ledger.pools.iter().position(|pool| pool.name() == name) else {
-            return;
-        };
-        let mut ranges = self.ledger.pools[at].ranges.clone();
-        let keeps_ends = self.ledger.pools[at].object.spec.keeps_ends();
-        let mut gone = Vec::new();
-        for range in &mut ranges {
-            let same =
-                |ends: &&Ends| ends.first == range.span.first() && ends.last == range.span.last();
-            match blocks.iter().find(same) {
-                Some(ends) if ends.prefix && ends_changed && keeps_ends => range.keep_ends_back(),
-                Some(ends) if ends.prefix && ends_changed => range.release_ends(held),
-                Some(_) => {}
-                None => gone.push(range.id),
+        let Some(pool) = self.ledger.pool(name) else { return };
+        let keeps_ends = pool.object.spec.keeps_ends();
+        let mut ranges = std::mem::take(&mut pool.ranges);
+        ranges.retain_mut(|range| {
+            let Some(ends) = blocks.iter().find(|ends| ends.are_of(range.span)) else {
+                return false;
+            };
+            if ends.prefix && ends_changed && keeps_ends {
+                range.keep_ends_back();
+            } else if ends.prefix && ends_changed {
+                range.release_ends(|address| self.ledger.is_held(address));
             }
+            true
+        });
+        if let Some(pool) = self.ledger.pool(name) {
+            pool.ranges = ranges;
         }
-        self.ledger.pools[at].ranges = ranges;
-        gone.iter().for_each(|&range| self.empty_range(range));
-        self.ledger.pools[at].ranges.retain(|range| !gone.contains(&range.id));
     }
 
     fn add_ranges(&mut self, name: &str, blocks: &[Ends]) -> Result<(), BlockError> {
         for ends in blocks {
             let Some(pool) = self.ledger.pool(name) else { break };
-            let same =
-                |span: super::span::Span| ends.first == span.first() && ends.last == span.last();
-            if pool.ranges.iter().any(|range| same(range.span)) {
+            if pool.ranges.iter().any(|range| ends.are_of(range.span)) {
                 continue;
             }
             let keeps_ends = ends.prefix && pool.object.spec.keeps_ends();
@@ -140,7 +143,8 @@ impl Ipam {
         Ok(())
     }
 
-    /// Services of a pool that is gone are given others at once, those that wait for something first.
+    /// Services of a pool that is gone are given others at once, those that wait for something
+    /// first.
     pub(super) fn remove_pools(&mut self, names: &[String]) -> bool {
         self.refused.retain(|name, _| !names.contains(name));
         let pools = self.ledger.pools.iter().map(|pool| pool.name().to_owned());
@@ -150,11 +154,11 @@ impl Ipam {
             let Some(pool) = self.ledger.pool(&name) else { continue };
             let ranges: Vec<RangeId> = pool.ranges.iter().map(|range| range.id).collect();
             let mut bereft = Vec::new();
-            for range in ranges {
-                bereft.extend(self.views.holders(&self.ledger.addresses(range)));
-                self.empty_range(range);
+            for &range in &ranges {
+                bereft.extend(self.views.holders(&self.ledger.addresses(&[range])));
             }
             self.ledger.pools.retain(|pool| pool.name() != name);
+            self.evict(&ranges);
             for key in bereft {
                 self.views.revise(&mut self.ledger, &key);
             }
@@ -164,9 +168,9 @@ impl Ipam {
         done
     }
 
-    /// Takes the addresses of a range from the services that have them.
-    fn empty_range(&mut self, range: RangeId) {
-        let addresses = self.ledger.empty(range);
+    /// Takes addresses of ranges that are gone from the services that have them.
+    fn evict(&mut self, ranges: &[RangeId]) {
+        let addresses = self.ledger.evict(ranges);
         self.views.forget(&addresses);
     }
 
@@ -175,13 +179,16 @@ impl Ipam {
         let wakes = !self.awake && !self.ledger.pools.is_empty();
         if wakes {
             self.awake = true;
-            self.revalidate(super::keep::Occasion::Start);
+            self.revalidate(Occasion::Start);
         }
         wakes
     }
 
-    /// Without pools nothing is done.
+    /// Without pools nothing is done, and nothing is known but what services list.
     pub(super) fn sleep_without_pools(&mut self) {
-        self.awake &= !self.ledger.pools.is_empty();
+        if self.awake && self.ledger.pools.is_empty() {
+            self.awake = false;
+            self.evict(&self.ledger.gone_ranges());
+        }
     }
 }

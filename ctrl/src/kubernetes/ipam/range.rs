@@ -18,8 +18,8 @@ pub struct Range {
     free: FreeList,
     /// Ends that are kept back.
     kept_back: Vec<IpAddr>,
-    /// Addresses that services have from here. One that a service has from another range that overlaps
-    /// is not free here either, but does not count.
+    /// Addresses that services have from here. One that a service has from another range that
+    /// overlaps is not free here either, but does not count.
     given: u64,
 }
 
@@ -68,6 +68,9 @@ impl Range {
     pub fn take(&mut self, address: IpAddr, from_here: bool) {
         if self.span.contains(address) {
             self.free.take(to_number(address));
+        }
+        if from_here {
+            self.kept_back.retain(|&end| end != address);
         }
         self.given += u64::from(from_here);
     }

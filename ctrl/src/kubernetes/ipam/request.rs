@@ -87,8 +87,8 @@ fn addresses(service: &Service) -> (Vec<IpAddr>, Vec<String>) {
     (addresses, nonsense)
 }
 
-/// A single family is taken as asked for even if the cluster has it switched off; two are taken as far
-/// as the cluster has them.
+/// A single family is taken as asked for even if the cluster has it switched off; two are taken as
+/// far as the cluster has them.
 fn families(spec: &ServiceSpec, settings: &Settings) -> Families {
     let enabled = Families { ipv4: settings.ipv4, ipv6: settings.ipv6 };
     let listed = |family: &str| spec.ip_families.iter().any(|listed| listed == family);

@@ -7,6 +7,14 @@ use super::view::View;
 use crate::kubernetes::api::condition::Truth;
 use crate::kubernetes::api::service::Ingress;
 
+/// Why a service has nothing: as one word, and in words.
+const NO_POOL: (&str, &str) =
+    ("no_pool", "There are no enabled CiliumLoadBalancerIPPools that match this service");
+const OUT_OF_ADDRESSES: (&str, &str) = (
+    "out_of_ips",
+    "All enabled CiliumLoadBalancerIPPools that match this service ran out of allocatable IPs",
+);
+
 /// Gives a service what it lacks, lists all that it has, and says how that went.
 pub fn satisfy(ledger: &mut Ledger, view: &mut View) {
     if view.request.addresses.is_empty() {
@@ -16,7 +24,10 @@ pub fn satisfy(ledger: &mut Ledger, view: &mut View) {
     }
     for &address in &view.held {
         if !view.wanted.lists(address) {
-            view.wanted.ingress.push(Ingress { ip: address.to_string(), ..Ingress::default() });
+            // One that was taken away and given back at once is not news.
+            let listed = view.shown.find(address).cloned();
+            let new = || Ingress { ip: address.to_string(), ..Ingress::default() };
+            view.wanted.ingress.push(listed.unwrap_or_else(new));
         }
     }
     if view.is_satisfied() {
@@ -109,10 +120,5 @@ fn any(
         }
         full = true;
     }
-    Err(if full {
-        let message = "All enabled CiliumLoadBalancerIPPools that match this service ran out of allocatable IPs";
-        ("out_of_ips", message)
-    } else {
-        ("no_pool", "There are no enabled CiliumLoadBalancerIPPools that match this service")
-    })
+    Err(if full { OUT_OF_ADDRESSES } else { NO_POOL })
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::keep::{Occasion, adopt_listed, drop_unfit};
+use super::keep::{Occasion, adopt_listed, drop_unfit, enter_listed};
 use super::ledger::Ledger;
 use super::request::Request;
 use super::satisfy::satisfy;
@@ -31,7 +31,8 @@ impl Views {
         self.all.values()
     }
 
-    /// Those that have one of these addresses: the waiting ones first, then the others, each by age.
+    /// Those that have one of these addresses: the waiting ones first, then the others, each by
+    /// age.
     #[must_use]
     pub fn holders(&self, addresses: &BTreeSet<IpAddr>) -> Vec<Key> {
         let holds = |view: &&View| view.held.iter().any(|held| addresses.contains(held));
@@ -152,9 +153,11 @@ impl Ipam {
         some
     }
 
-    /// Tries again to give those what they lack who wait.
-    pub(super) fn serve_waiting(&mut self) {
-        if !self.awake {
+    /// Tries again to give those what they lack who wait: if pools changed, or if there is news of
+    /// addresses.
+    pub(super) fn serve_waiting(&mut self, pools_changed: bool) {
+        let news = std::mem::take(&mut self.ledger.news);
+        if !self.awake || !(news || pools_changed) {
             return;
         }
         let waiting = self.views.waiting.iter().filter_map(|key| self.views.all.get(key));
@@ -163,11 +166,16 @@ impl Ipam {
         }
     }
 
-    /// Looks at all services: those first that have what they ask for, so that nobody is given what they
-    /// list; and at what they lack only when all that is listed has been entered.
+    /// Looks at all services: those first that have what they ask for, so that nobody is given what
+    /// they list; and at what they lack only when all that is listed has been entered.
     pub(super) fn revalidate(&mut self, occasion: Occasion) {
         let (waiting, satisfied) = self.views.by_age(self.views.all());
         let order: Vec<Key> = satisfied.into_iter().chain(waiting).collect();
+        if occasion == Occasion::Start {
+            for key in &order {
+                self.views.with(key, |view| enter_listed(&mut self.ledger, view));
+            }
+        }
         for key in &order {
             self.views.with(key, |view| {
                 drop_unfit(&mut self.ledger, view);

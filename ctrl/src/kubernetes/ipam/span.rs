@@ -81,6 +81,12 @@ impl Ends {
         }
         Ok(Span { first, last })
     }
+
+    /// Whether these are the ends of a span.
+    #[must_use]
+    pub fn are_of(&self, span: Span) -> bool {
+        self.first == span.first && self.last == span.last
+    }
 }
 
 /// Host bits are dropped.

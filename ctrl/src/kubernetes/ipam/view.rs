@@ -17,8 +17,8 @@ pub struct View {
     pub metadata: Metadata,
     /// What it asks for.
     pub request: Request,
-    /// The addresses that it has, in the order in which it got them. Not all need to be on its object:
-    /// the object may have been changed by somebody else.
+    /// The addresses that it has, in the order in which it got them. Not all need to be on its
+    /// object: the object may have been changed by somebody else.
     pub held: Vec<IpAddr>,
     /// What shall be on its object.
     pub wanted: Statement,
@@ -49,10 +49,17 @@ impl Statement {
     /// Whether an address is on the list.
     #[must_use]
     pub fn lists(&self, address: IpAddr) -> bool {
-        self.addresses().any(|listed| listed == address)
+        self.find(address).is_some()
     }
 
-    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+    /// Where an address is on the list.
+    #[must_use]
+    pub fn find(&self, address: IpAddr) -> Option<&Ingress> {
+        self.ingress.iter().find(|ingress| ingress.ip.parse() == Ok(address))
+    }
+
+    /// The addresses on the list, in its order.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.ingress.iter().filter_map(|ingress| ingress.ip.parse().ok())
     }
 }
@@ -72,8 +79,8 @@ impl View {
         }
     }
 
-    /// Takes over what the object says now. Its list of addresses is the truth from which all else is
-    /// made, so that a change by hand is not undone if it can be kept.
+    /// Takes over what the object says now. Its list of addresses is the truth from which all else
+    /// is made, so that a change by hand is not undone if it can be kept.
     pub fn update(&mut self, service: &Service, request: Request) {
         let statement = Statement::read(service);
         self.metadata = service.metadata.clone();
