@@ -8,6 +8,8 @@ pub mod problem;
 pub mod desired;
 /// Where `Desired` comes from.
 pub mod source;
+/// The objects of a cluster.
+pub mod kubernetes;
 /// What can be wrong with a `Desired` on any host.
 pub mod validate;
 /// Whether backends answer.

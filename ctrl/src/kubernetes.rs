@@ -1,0 +1,6 @@
+//! The cluster's own objects: what they say, and what we say on them.
+
+/// The objects, as far as we read and write them.
+pub mod api;
+/// Which service gets which address of the pools.
+pub mod ipam;
