@@ -144,6 +144,17 @@ fn a_drain_with_a_port_reaches_only_services_that_send_there() {
 }
 
 #[test]
+fn a_drain_of_the_whole_backend_stands_when_that_at_a_port_ends_and_the_other_way_round() {
+    let mut world = World::new();
+    let whole = world.drain("172.16.1.1");
+    let at_port = world.drain("172.16.1.1:8080");
+    world.drain("172.16.1.1:443");
+    world.drain("172.16.1.2");
+    assert_eq!(Vec::from_iter(world.drains.others(at_port)), [whole]);
+    assert_eq!(world.drains.others(whole).count(), 2);
+}
+
+#[test]
 fn the_same_facts_give_the_same_pointers() {
     let mut world = World::new();
     world.fail(&["172.16.1.1"]);
