@@ -270,6 +270,9 @@ pub struct Service {
     /// Whether all backends are used because all have failed.
     #[serde(default)]
     pub panic: bool,
+    /// Whether new connections are refused because all backends have failed.
+    #[serde(default)]
+    pub refusing: bool,
     /// Where packets end up.
     pub backends: Vec<Backend>,
     /// Flows begun.

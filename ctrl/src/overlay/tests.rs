@@ -119,6 +119,9 @@ fn when_all_have_failed_all_are_used_unless_that_is_switched_off() {
     assert_eq!(weights(&effective, 0), weights(&World::new().apply(), 0));
     assert_eq!(Vec::from_iter(&effective.panics), [&(Arc::from("web"), Family::V4)]);
     assert_eq!(weights(&effective, 1), []);
+    assert_eq!(Vec::from_iter(&effective.refusing), [&(Arc::from("hard"), Family::V4)]);
+    world.fail(&["172.16.1.1"]);
+    assert!(world.apply().refusing.is_empty());
 }
 
 #[test]

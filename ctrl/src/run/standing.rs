@@ -52,6 +52,7 @@ impl Standing {
         let facts = Facts { drains: &self.drains, holds: &self.holds, failed: &failed, stalled };
         let next = self.overlay.apply(source, facts, now);
         self.say_panics(&next);
+        self.say_refusing(&next);
         self.say_silent(&next);
         self.effective = next;
         self.effective.desired.clone()
@@ -75,6 +76,24 @@ impl Standing {
     /// Whether every backend of this service and family has failed, so that all are used.
     pub(super) fn panics(&self, service: &Arc<str>, family: Family) -> bool {
         self.effective.panics.contains(&(Arc::clone(service), family))
+    }
+
+    /// Whether every backend of this service and family has failed, so that it refuses.
+    pub(super) fn refuses(&self, service: &Arc<str>, family: Family) -> bool {
+        self.effective.refusing.contains(&(Arc::clone(service), family))
+    }
+
+    fn say_refusing(&self, next: &Effective) {
+        let before = &self.effective.refusing;
+        for (service, family) in next.refusing.difference(before) {
+            tracing::error!(
+                service = &**service,
+                "all {family:?} backends fail their check: new connections are refused until one is back"
+            );
+        }
+        for (service, family) in before.difference(&next.refusing) {
+            tracing::info!(service = &**service, "there are {family:?} backends again");
+        }
     }
 
     fn say_panics(&mut self, next: &Effective) {
