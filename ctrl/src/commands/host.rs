@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::{fs, iter};
 
 use dataplane::addr::Proto;
+use dataplane::worker::last_cores;
 
 use crate::compile::{HostFacts, Listener};
 use crate::desired::PortSpan;
@@ -33,7 +34,10 @@ pub fn facts() -> HostFacts {
         .collect();
     listening.sort_unstable();
     listening.dedup();
-    HostFacts { local_ports: range.and_then(|text| local_ports(&text)), listening }
+    let local_ports = range.and_then(|text| local_ports(&text));
+    // As many as there are.
+    let cores = last_cores(usize::MAX);
+    HostFacts { local_ports, listening, cores }
 }
 
 fn local_ports(text: &str) -> Option<PortSpan> {
@@ -82,6 +86,11 @@ mod tests {
         let found = sockets(text, Proto::Tcp, LISTEN);
         let want = Listener { proto: Proto::Tcp, addr: [127, 0, 0, 1].into(), port: 8_080 };
         assert_eq!(found, [want]);
+    }
+
+    #[test]
+    fn the_cores_of_this_process_are_known() {
+        assert!(!facts().cores.is_empty());
     }
 
     #[test]

@@ -54,7 +54,9 @@ pub fn worker(top: &Section<'_, '_>) -> WorkerSettings {
     if let Some(count) = section.read("count", |item| item.integer(WORKERS)) {
         worker.count = count as usize;
     }
-    worker.cores = section.read("cores", |item| cores(item, worker.count)).unwrap_or_default();
+    if let Some(cores) = section.read("cores", |item| cores(item, worker.count)) {
+        worker.cores = cores;
+    }
     let modes = [
         ("adaptive", PollMode::Adaptive),
         ("busy", PollMode::Busy),
@@ -86,7 +88,7 @@ pub fn worker(top: &Section<'_, '_>) -> WorkerSettings {
 }
 
 /// One core for each worker, each once.
-fn cores(item: &Item<'_, '_>, workers: usize) -> Option<Vec<usize>> {
+fn cores(item: &Item<'_, '_>, workers: usize) -> Option<Located<Vec<usize>>> {
     let listed = item.list("[2, 3]")?;
     let cores: Vec<_> = listed.iter().filter_map(|item| item.integer(0..=4_095)).collect();
     let twice = (1..cores.len()).find(|at| cores[..*at].contains(&cores[*at]));
@@ -100,7 +102,7 @@ fn cores(item: &Item<'_, '_>, workers: usize) -> Option<Vec<usize>> {
         item.wrong(what, "list one core for each worker, or leave `cores` out");
         return None;
     }
-    Some(cores.into_iter().map(|core| core as usize).collect())
+    Some(item.located(cores.into_iter().map(|core| core as usize).collect()))
 }
 
 fn ring(item: &Item<'_, '_>) -> Option<u32> {
