@@ -19,6 +19,8 @@ pub struct HostFacts {
     pub listening: Vec<Listener>,
     /// Cores that this process may use; empty when that is not known.
     pub cores: Vec<usize>,
+    /// Whether `gateway.api` is a directory, so that no socket can be there.
+    pub api_is_directory: bool,
 }
 
 /// A socket that waits for clients.
@@ -37,7 +39,13 @@ pub struct Listener {
 pub fn host_conflicts(desired: &Desired, compiled: &Compiled, facts: &HostFacts) -> Vec<Problem> {
     let mut problems = shared_ports(desired, compiled, facts);
     problems.extend(cores(desired, facts));
+    problems.extend(facts.api_is_directory.then(|| api(desired)));
     problems
+}
+
+fn api(desired: &Desired) -> Problem {
+    let what = format!("gateway.api is {}, a directory", desired.gateway.api.display());
+    Problem::error(None, what).help("write the path of a socket in it, for example with /api.sock")
 }
 
 /// A worker that is told to run on a core that it cannot have would run anywhere.

@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::path::PathBuf;
 
 use dataplane::tables::Timeouts;
 use toml::de::DeTable;
@@ -24,13 +25,16 @@ const LINGER: std::ops::RangeInclusive<u64> = 0..=3_600_000;
 /// The kernel's limit for the name of an interface, in bytes (IFNAMSIZ less the final zero).
 const INTERFACE_NAME_MAX: usize = 15;
 
+/// The kernel's limit for the path of a socket, in bytes (`sun_path` less the final zero).
+const SOCKET_PATH_MAX: usize = 107;
+
 pub fn gateway(top: &Section<'_, '_>) -> Gateway {
     let mut gateway = Gateway::default();
     let Some(section) = top.sub("gateway", keys::GATEWAY) else { return gateway };
     if let Some(name) = section.read("name", name) {
         gateway.name = name.value;
     }
-    if let Some(api) = section.read("api", value::path) {
+    if let Some(api) = section.read("api", socket_path) {
         gateway.api = api;
     }
     if let Some(pin_dir) = section.read("pin_dir", value::path) {
@@ -46,6 +50,18 @@ pub fn gateway(top: &Section<'_, '_>) -> Gateway {
     }
     gateway.log = section.read("log", |item| item.word(&formats)).unwrap_or_default();
     gateway
+}
+
+/// A path that the kernel can bind a socket to.
+fn socket_path(item: &Item<'_, '_>) -> Option<PathBuf> {
+    let path = value::path(item)?;
+    let length = path.as_os_str().len();
+    if length <= SOCKET_PATH_MAX {
+        return Some(path);
+    }
+    let what = format!("{} is a path of {length} bytes, too long for a socket", item.name);
+    item.wrong(what, format!("write one of {SOCKET_PATH_MAX} bytes at most"));
+    None
 }
 
 pub fn worker(top: &Section<'_, '_>) -> WorkerSettings {
@@ -190,4 +206,20 @@ pub fn name(item: &Item<'_, '_>) -> Option<Located<String>> {
         return None;
     }
     Some(item.located(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::source::toml::load;
+
+    #[test]
+    fn a_socket_path_that_the_kernel_cannot_bind_is_refused() {
+        let too_long = |length: usize| {
+            let path = format!("/{}", "a".repeat(length - 1));
+            let problems = load("t", &format!("[gateway]\napi = \"{path}\"\n")).unwrap_err();
+            problems.iter().any(|problem| problem.what.contains("too long for a socket"))
+        };
+        assert!(!too_long(107));
+        assert!(too_long(108));
+    }
 }
