@@ -104,6 +104,9 @@ pub struct DrainedState {
     pub port: Option<u16>,
     /// Since when, in seconds since 1970.
     pub since: u64,
+    /// When it was undrained: drains of the same backend that stand, as a whole or at a port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Address>,
 }
 
 /// How many flows there are.
@@ -267,6 +270,9 @@ pub struct Service {
     /// Whether all backends are used because all have failed.
     #[serde(default)]
     pub panic: bool,
+    /// Whether new connections are refused because all backends have failed.
+    #[serde(default)]
+    pub refusing: bool,
     /// Where packets end up.
     pub backends: Vec<Backend>,
     /// Flows begun.

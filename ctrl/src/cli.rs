@@ -222,7 +222,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub ttl: u8,
     /// How the answer is printed
-    #[arg(long, short, value_name = "FORMAT")]
+    #[arg(long, short, value_name = "FORMAT", conflicts_with = "json")]
     pub output: Option<Output>,
 }
 
@@ -245,7 +245,7 @@ pub struct DoctorArgs {
     #[arg(long)]
     pub json: bool,
     /// How the findings are printed
-    #[arg(long, short, value_name = "FORMAT")]
+    #[arg(long, short, value_name = "FORMAT", conflicts_with = "json")]
     pub output: Option<Output>,
 }
 
@@ -349,6 +349,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn two_words_about_how_the_answer_is_printed_conflict() {
+        let trace = "portreeve trace --from 10.0.0.1 --to 10.10.200.1:80/tcp --json -o human";
+        for line in [trace, "portreeve doctor --json -o human"] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{line}");
+        }
     }
 
     #[test]

@@ -159,7 +159,7 @@ pub struct WorkerSettings {
     /// How many there are; at least one.
     pub count: usize,
     /// The cores to pin them to, one each; empty for the last that the process may use.
-    pub cores: Vec<usize>,
+    pub cores: Located<Vec<usize>>,
     /// Entries of the flow tables of all workers together.
     pub flows: u32,
     /// What a worker does when there is no work.
@@ -174,7 +174,7 @@ impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
             count: 1,
-            cores: Vec::new(),
+            cores: Located::nowhere(Vec::new()),
             flows: 1 << 20,
             poll: PollMode::default(),
             ring: 2_048,

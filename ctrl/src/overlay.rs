@@ -41,8 +41,13 @@ pub struct Effective {
     /// To be compiled.
     pub desired: Desired,
     /// Services, with the family, of which every backend has failed, so that all are used.
-    pub panics: BTreeSet<(Arc<str>, Family)>,
+    pub panics: Whole,
+    /// The same where none is used then: new connections are refused.
+    pub refusing: Whole,
 }
+
+/// Services, with the family, of which every backend is in the same state.
+pub type Whole = BTreeSet<(Arc<str>, Family)>;
 
 /// Applies facts again and again, and keeps what did not change.
 #[derive(Debug, Default)]
@@ -92,7 +97,8 @@ impl Overlay {
                 if service.health.is_none() && facts.drains.is_empty() {
                     continue;
                 }
-                let verdicts = verdicts(service, facts, &mut effective.panics);
+                let (panics, refusing) = (&mut effective.panics, &mut effective.refusing);
+                let verdicts = verdicts(service, facts, panics, refusing);
                 if verdicts.iter().any(|verdict| *verdict != Verdict::Use) {
                     let key = Arc::as_ptr(service);
                     let held = self.memo.remove(&key).filter(|held| held.is(service, &verdicts));
@@ -128,20 +134,18 @@ fn apart(source: &Desired, facts: Facts<'_>, now: Duration) -> Apart {
 fn verdicts(
     service: &Service,
     facts: Facts<'_>,
-    panics: &mut BTreeSet<(Arc<str>, Family)>,
+    panics: &mut Whole,
+    refusing: &mut Whole,
 ) -> Vec<Verdict> {
     let drained = |backend: &BackendSettings| facts.drains.backend(service, backend);
     let failed = |backend: &BackendSettings| facts.failed.fails(service, backend);
     let mut calm = [true, true];
-    if service.health.as_ref().is_some_and(|check| check.panic) && !facts.failed.is_empty() {
-        for (family, calm) in [Family::V4, Family::V6].into_iter().zip(&mut calm) {
-            let of_family = |backend: &&BackendSettings| family_of(backend) == family;
-            let mut used = service.backends.iter().filter(of_family);
-            let mut used = used.by_ref().filter(|b| b.weight > 0 && !drained(b)).peekable();
-            if used.peek().is_some() && used.all(failed) {
-                panics.insert((Arc::clone(&service.name.value), family));
-                *calm = false;
-            }
+    let panic = service.health.as_ref().is_some_and(|check| check.panic);
+    for (family, calm) in [Family::V4, Family::V6].into_iter().zip(&mut calm) {
+        if all_failed(service, facts, family) {
+            *calm = !panic;
+            let whole = if panic { &mut *panics } else { &mut *refusing };
+            whole.insert((Arc::clone(&service.name.value), family));
         }
     }
     let resets = service.health.as_ref().is_some_and(|check| check.reset_on_fail);
@@ -154,6 +158,18 @@ fn verdicts(
         _ => Verdict::Use,
     };
     service.backends.iter().map(verdict).collect()
+}
+
+/// Whether there are backends of a family that would be used, and every one of them has failed.
+fn all_failed(service: &Service, facts: Facts<'_>, family: Family) -> bool {
+    if facts.failed.is_empty() {
+        return false;
+    }
+    let of_family = service.backends.iter().filter(|backend| family_of(backend) == family);
+    let mut used = of_family
+        .filter(|backend| backend.weight > 0 && !facts.drains.backend(service, backend))
+        .peekable();
+    used.peek().is_some() && used.all(|backend| facts.failed.fails(service, backend))
 }
 
 fn family_of(backend: &BackendSettings) -> Family {

@@ -143,7 +143,7 @@ fn now() -> Instant {
 
 /// What the host itself uses must not be taken from it.
 fn refuse_conflicts(desired: &Desired, compiled: &Compiled) -> Result<(), Vec<Problem>> {
-    let conflicts = host_conflicts(desired, compiled, &host::facts());
+    let conflicts = host_conflicts(desired, compiled, &host::facts(desired));
     let (errors, warnings): (Vec<_>, Vec<_>) = conflicts.into_iter().partition(Problem::is_error);
     for warning in warnings {
         tracing::warn!("{}", warning.render(None));

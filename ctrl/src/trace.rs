@@ -13,7 +13,11 @@ mod words;
 
 use std::net::{IpAddr, SocketAddr};
 
+use dataplane::addr::Family;
+use dataplane::drop_reason::DropReason;
 use serde::{Deserialize, Serialize};
+
+use crate::overlay::Whole;
 
 pub use advice::advice;
 pub use prepare::{Prepared, prepare};
@@ -48,6 +52,21 @@ pub struct Trace {
     pub mtu: Option<u16>,
 }
 
+impl Trace {
+    /// When there is no backend because all have failed, that is what there is to look at.
+    /// `refusing`: the services, with the family, of which this is so; `asked`: the packet's family.
+    pub fn blame_checks(&mut self, refusing: &Whole, asked: Family) {
+        let is_so = |service: &str| {
+            let mut all = refusing.iter();
+            all.any(|(name, family)| **name == *service && *family == asked)
+        };
+        let no_backend = self.reason.as_deref() == Some(DropReason::NoBackend.name());
+        if no_backend && self.service.as_deref().is_some_and(is_so) {
+            self.advice = Some(advice::CHECKS_FAILED.to_owned());
+        }
+    }
+}
+
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -80,5 +99,36 @@ impl Verdict {
     #[must_use]
     pub const fn is_good(self) -> bool {
         matches!(self, Self::Forwarded | Self::Answered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_checks_are_named_where_they_are_why_there_is_no_backend() {
+        let trace = || Trace {
+            question: String::new(),
+            steps: vec![],
+            verdict: Verdict::Refused,
+            reason: Some("no_backend".into()),
+            meaning: None,
+            advice: Some("add a backend".into()),
+            service: Some("web".into()),
+            backend: None,
+            source: None,
+            next_hop: None,
+            out_port: None,
+            mtu: None,
+        };
+        let refusing = Whole::from([("web".into(), Family::V4)]);
+        let advised = |family| {
+            let mut trace = trace();
+            trace.blame_checks(&refusing, family);
+            trace.advice.unwrap_or_default()
+        };
+        assert!(advised(Family::V4).contains("health checks"), "{}", advised(Family::V4));
+        assert_eq!(advised(Family::V6), "add a backend");
     }
 }

@@ -30,6 +30,7 @@ pub fn validate(desired: &Desired) -> Vec<Problem> {
     between::names(desired, &mut problems);
     between::frontends(desired, &mut problems);
     between::vips_as_backends(desired, &mut problems);
+    between::own_as_backends(desired, &mut problems);
     modes::shared_backends(desired, &mut problems);
     router::check(desired, &mut problems);
     problems

@@ -49,7 +49,7 @@ fn snapshot() -> anyhow::Result<Topology> {
 fn on_host(desired: &Desired, topology: &Topology) -> Vec<Problem> {
     match Compiler::new().compile(desired, topology, Duration::ZERO) {
         Ok(compiled) => {
-            let mut problems = host_conflicts(desired, &compiled, &host::facts());
+            let mut problems = host_conflicts(desired, &compiled, &host::facts(desired));
             problems.extend(compiled.warnings);
             problems
         }

@@ -51,9 +51,25 @@ pub fn undrain(args: &UndrainArgs) -> anyhow::Result<ExitCode> {
         println!("{}", text.trim_end());
     } else {
         let state: DrainedState = client::decode(UNDRAIN, &text)?;
-        println!("{} {} gets new flows", state.kind, args.what);
+        println!("{}", undrained(&args.what, &state));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an end of a drain has come to: another drain may hold back the same backend.
+fn undrained(what: &Address, state: &DrainedState) -> String {
+    let kind = &state.kind;
+    if state.others.is_empty() {
+        return format!("{kind} {what} gets new flows");
+    }
+    let mut words = match what.port {
+        Some(_) => format!("{kind} {what} still gets no new flows"),
+        None => format!("{kind} {what} gets new flows, but not at every port"),
+    };
+    for other in &state.others {
+        words += &format!("\nthe drain of {other} stands: `portreeve undrain {other}` ends it");
+    }
+    words
 }
 
 /// Returns when no flow is left or the limit is over, with what is left then. Says each change.
@@ -89,4 +105,29 @@ fn flows(count: u64) -> String {
 #[expect(clippy::disallowed_methods, reason = "a client's own patience, not the time of packets")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_of_the_whole_backend_that_stands_is_named_with_how_to_end_it() {
+        let at = |port| Address { address: [172, 16, 1, 93].into(), port };
+        let mut state = DrainedState {
+            kind: "backend".into(),
+            address: at(None).address,
+            port: Some(80),
+            since: 1,
+            others: vec![at(None)],
+        };
+        let want = "backend 172.16.1.93:80 still gets no new flows\n\
+                    the drain of 172.16.1.93 stands: `portreeve undrain 172.16.1.93` ends it";
+        assert_eq!(undrained(&at(Some(80)), &state), want);
+        state.others = vec![at(Some(80))];
+        let said = undrained(&at(None), &state);
+        assert!(said.contains("`portreeve undrain 172.16.1.93:80` ends it"), "{said}");
+        state.others.clear();
+        assert_eq!(undrained(&at(None), &state), "backend 172.16.1.93 gets new flows");
+    }
 }

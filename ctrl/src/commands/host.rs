@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::{fs, iter};
 
 use dataplane::addr::Proto;
+use dataplane::worker::last_cores;
 
 use crate::compile::{HostFacts, Listener};
-use crate::desired::PortSpan;
+use crate::desired::{Desired, PortSpan};
 
 /// `TCP_LISTEN` of `include/net/tcp_states.h`.
 const LISTEN: &str = "0A";
@@ -16,7 +17,7 @@ const UNCONNECTED: &str = "07";
 
 /// Everything that can be read.
 #[must_use]
-pub fn facts() -> HostFacts {
+pub fn facts(desired: &Desired) -> HostFacts {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
     let tables = [
         ("tcp", Proto::Tcp, LISTEN),
@@ -33,7 +34,11 @@ pub fn facts() -> HostFacts {
         .collect();
     listening.sort_unstable();
     listening.dedup();
-    HostFacts { local_ports: range.and_then(|text| local_ports(&text)), listening }
+    let local_ports = range.and_then(|text| local_ports(&text));
+    // As many as there are.
+    let cores = last_cores(usize::MAX);
+    let api_is_directory = desired.gateway.api.is_dir();
+    HostFacts { local_ports, listening, cores, api_is_directory }
 }
 
 fn local_ports(text: &str) -> Option<PortSpan> {
@@ -73,6 +78,7 @@ fn socket(text: &str, proto: Proto) -> Option<Listener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::{Compiled, host_conflicts};
 
     #[test]
     fn reads_listening_sockets_and_no_others() {
@@ -85,6 +91,21 @@ mod tests {
     }
 
     #[test]
+    fn the_cores_of_this_process_are_known() {
+        assert!(!facts(&Desired::default()).cores.is_empty());
+    }
+
+    #[test]
+    fn an_admin_socket_that_is_a_directory_is_found() {
+        let mut desired = Desired::default();
+        desired.gateway.api = "/tmp".into();
+        let facts = facts(&desired);
+        let problems = host_conflicts(&desired, &Compiled::default(), &facts);
+        let said: Vec<_> = problems.iter().map(|problem| problem.what.as_str()).collect();
+        assert_eq!(said, ["gateway.api is /tmp, a directory"]);
+    }
+
+    #[test]
     fn reads_the_ephemeral_range() {
         assert_eq!(local_ports("32768\t60999\n"), Some(32_768..=60_999));
     }
@@ -93,6 +114,6 @@ mod tests {
     fn a_listening_socket_of_this_process_is_found() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
-        assert!(facts().listening.iter().any(|found| found.port == port));
+        assert!(facts(&Desired::default()).listening.iter().any(|found| found.port == port));
     }
 }

@@ -88,6 +88,7 @@ fn service_row(service: &Service) -> Vec<String> {
     let state = match (service.backends.is_empty(), service.announce.as_slice()) {
         _ if service.drained => "drained".into(),
         _ if service.panic => "all backends failed".into(),
+        _ if service.refusing => "all backends failed, refuses".into(),
         _ if matches!(service.hold.as_str(), "released" | "lingers") => service.hold.clone(),
         (true, _) => "no backends".into(),
         (false, []) => "not announced".into(),
@@ -110,8 +111,7 @@ fn service_row(service: &Service) -> Vec<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn backends_stand_below_their_service() {
+    fn sample() -> Service {
         let backend = Backend {
             address: [172, 16, 1, 93].into(),
             port: 80,
@@ -142,7 +142,7 @@ mod tests {
             health: Some(health),
             ..backend.clone()
         };
-        let service = Service {
+        Service {
             name: "svc1".into(),
             vip: [10, 10, 200, 1].into(),
             port: 80,
@@ -153,6 +153,7 @@ mod tests {
             hold: "held".into(),
             drained: false,
             panic: false,
+            refusing: false,
             backends: vec![backend, failed],
             flows_total: 5,
             packets_in: 7,
@@ -160,7 +161,22 @@ mod tests {
             packets_out: 6,
             bytes_out: 9_000,
             no_backend: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn a_service_whose_backends_all_failed_is_not_shown_as_healthy() {
+        let shown = |service: Service| service_row(&service)[3].clone();
+        let all_used = Service { panic: true, ..sample() };
+        assert_eq!(shown(all_used), "all backends failed");
+        let none_used = Service { refusing: true, ..sample() };
+        assert_eq!(shown(none_used), "all backends failed, refuses");
+        let removed = Service { refusing: true, backends: vec![], ..sample() };
+        assert_eq!(shown(removed), "all backends failed, refuses");
+    }
+
+    #[test]
+    fn backends_stand_below_their_service() {
         let want = "\
 SERVICE  ADDRESS             MODE  STATE    WEIGHT    SHARE  FLOWS     IN      OUT  CHECK
 svc1     10.10.200.1:80/tcp  snat  on ens5                       5  700 B  8.8 KiB
@@ -168,6 +184,6 @@ svc1     10.10.200.1:80/tcp  snat  on ens5                       5  700 B  8.8 K
            172.16.2.115:80         failed      100    0.0 %                         \
 down for 2 min 5 s: connection refused; refused 7; unreachable 2
 ";
-        assert_eq!(render(&[service], 1_000), want);
+        assert_eq!(render(&[sample()], 1_000), want);
     }
 }

@@ -248,8 +248,13 @@ mod tests {
             ..HealthSummary::default()
         };
         let address = [172, 16, 1, 93].into();
-        status.drained =
-            vec![DrainedState { kind: "backend".into(), address, port: Some(80), since: 1 }];
+        status.drained = vec![DrainedState {
+            kind: "backend".into(),
+            address,
+            port: Some(80),
+            since: 1,
+            others: vec![],
+        }];
         let apart_of = |last| Apart { address: [10, 0, 0, last].into(), hold: "released".into() };
         status.released = (1..=9).map(apart_of).collect();
         let want = "\

@@ -164,8 +164,10 @@ pub fn plan(
     }
     troubles.host.extend(snat::service_ports_clash(desired, &sources));
     let mut problems = Vec::new();
+    let subnets = services::subnets(topology, &ports);
     for service in services {
         services::vips_are_free(service, &linux, &mut problems);
+        services::vips_are_hosts(service, &subnets, &mut problems);
     }
     let routers = routers::plan(desired, &linux, &ports, &mut problems);
     problems.extend(too_many(frontends.iter().flatten().count(), &backends));

@@ -70,7 +70,7 @@ fn restart(lines: &mut Vec<String>, old: &Desired, new: &Desired) {
     field(lines, "gateway.pin_dir", &a.pin_dir, &b.pin_dir, RESTART);
     let (a, b) = (&old.worker, &new.worker);
     field(lines, "worker.count", &a.count, &b.count, RESTART);
-    field(lines, "worker.cores", &a.cores, &b.cores, RESTART);
+    field(lines, "worker.cores", &a.cores.value, &b.cores.value, RESTART);
     field(lines, "worker.flows", &a.flows, &b.flows, RESTART);
     field(lines, "worker.poll", &a.poll, &b.poll, RESTART);
     field(lines, "worker.ring", &a.ring, &b.ring, RESTART);

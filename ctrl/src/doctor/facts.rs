@@ -156,7 +156,7 @@ impl Wanted {
     fn on(topology: &Topology, desired: Desired, mut problems: Vec<Problem>) -> Self {
         let compiled = match Compiler::new().compile(&desired, topology, Duration::ZERO) {
             Ok(compiled) => {
-                problems.extend(host_conflicts(&desired, &compiled, &host::facts()));
+                problems.extend(host_conflicts(&desired, &compiled, &host::facts(&desired)));
                 problems.extend(compiled.warnings.clone());
                 Some(compiled)
             }

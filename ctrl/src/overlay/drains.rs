@@ -49,6 +49,18 @@ impl Drains {
         self.all.contains_key(&what)
     }
 
+    /// Drains that hold back what this one does, or part of it: of the same backend as a whole,
+    /// or at a port.
+    pub fn others(&self, what: Drained) -> impl Iterator<Item = Drained> {
+        let touches = move |other: Drained| match (what, other) {
+            (Drained::Backend(a, port), Drained::Backend(b, other)) => {
+                a == b && port != other && (port.is_none() || other.is_none())
+            }
+            _ => false,
+        };
+        self.all.keys().copied().filter(move |other| touches(*other))
+    }
+
     /// Whether this VIP is drained.
     #[must_use]
     pub fn vip(&self, addr: Addr) -> bool {

@@ -119,6 +119,9 @@ fn when_all_have_failed_all_are_used_unless_that_is_switched_off() {
     assert_eq!(weights(&effective, 0), weights(&World::new().apply(), 0));
     assert_eq!(Vec::from_iter(&effective.panics), [&(Arc::from("web"), Family::V4)]);
     assert_eq!(weights(&effective, 1), []);
+    assert_eq!(Vec::from_iter(&effective.refusing), [&(Arc::from("hard"), Family::V4)]);
+    world.fail(&["172.16.1.1"]);
+    assert!(world.apply().refusing.is_empty());
 }
 
 #[test]
@@ -141,6 +144,17 @@ fn a_drain_with_a_port_reaches_only_services_that_send_there() {
     assert!(Arc::ptr_eq(&effective.desired.services[2], &world.source.services[2]));
     assert!(world.drains.remove(what) && !world.drains.remove(what));
     assert_eq!(world.apply().desired, world.source);
+}
+
+#[test]
+fn a_drain_of_the_whole_backend_stands_when_that_at_a_port_ends_and_the_other_way_round() {
+    let mut world = World::new();
+    let whole = world.drain("172.16.1.1");
+    let at_port = world.drain("172.16.1.1:8080");
+    world.drain("172.16.1.1:443");
+    world.drain("172.16.1.2");
+    assert_eq!(Vec::from_iter(world.drains.others(at_port)), [whole]);
+    assert_eq!(world.drains.others(whole).count(), 2);
 }
 
 #[test]

@@ -89,9 +89,12 @@ impl Gateway {
             Query::Trace(question, reply) => match trace::prepare(&question, &self.compiled) {
                 Ok(prepared) => {
                     let workers = self.engine.handles();
+                    let refusing = self.standing.effective.refusing.clone();
                     tokio::spawn(async move {
                         let flow = find(&workers, prepared.flow_name()).await;
-                        let _ = reply.send(Ok(prepared.finish(flow)));
+                        let mut trace = prepared.finish(flow);
+                        trace.blame_checks(&refusing, prepared.family());
+                        let _ = reply.send(Ok(trace));
                     });
                 }
                 Err(wrong) => drop(reply.send(Err(wrong))),
@@ -277,6 +280,7 @@ impl Gateway {
             hold: self.standing.hold_word(addr, self.uptime()),
             drained: self.standing.drains.vip(addr),
             panic: self.standing.panics(&service.name, addr.family()),
+            refusing: self.standing.refuses(&service.name, addr.family()),
             flows_total: count(|c| c.flows.get()),
             packets_in: count(|c| c.packets_in.get()),
             bytes_in: count(|c| c.bytes_in.get()),

@@ -52,6 +52,7 @@ impl Standing {
         let facts = Facts { drains: &self.drains, holds: &self.holds, failed: &failed, stalled };
         let next = self.overlay.apply(source, facts, now);
         self.say_panics(&next);
+        self.say_refusing(&next);
         self.say_silent(&next);
         self.effective = next;
         self.effective.desired.clone()
@@ -75,6 +76,24 @@ impl Standing {
     /// Whether every backend of this service and family has failed, so that all are used.
     pub(super) fn panics(&self, service: &Arc<str>, family: Family) -> bool {
         self.effective.panics.contains(&(Arc::clone(service), family))
+    }
+
+    /// Whether every backend of this service and family has failed, so that it refuses.
+    pub(super) fn refuses(&self, service: &Arc<str>, family: Family) -> bool {
+        self.effective.refusing.contains(&(Arc::clone(service), family))
+    }
+
+    fn say_refusing(&self, next: &Effective) {
+        let before = &self.effective.refusing;
+        for (service, family) in next.refusing.difference(before) {
+            tracing::error!(
+                service = &**service,
+                "all {family:?} backends fail their check: new connections are refused until one is back"
+            );
+        }
+        for (service, family) in before.difference(&next.refusing) {
+            tracing::info!(service = &**service, "there are {family:?} backends again");
+        }
     }
 
     fn say_panics(&mut self, next: &Effective) {
@@ -144,11 +163,34 @@ impl Standing {
 }
 
 fn described(what: Drained, since: SystemTime) -> DrainedState {
-    let (kind, addr, port) = match what {
-        Drained::Vip(addr) => ("vip", addr, None),
-        Drained::Backend(addr, port) => ("backend", addr, port),
+    let kind = match what {
+        Drained::Vip(_) => "vip",
+        Drained::Backend(..) => "backend",
     };
-    DrainedState { kind: kind.to_owned(), address: addr.to_ip(), port, since: seconds(since) }
+    let Address { address, port } = named(what);
+    let since = seconds(since);
+    DrainedState { kind: kind.to_owned(), address, port, since, others: Vec::new() }
+}
+
+/// As an operator names it.
+fn named(what: Drained) -> Address {
+    let (addr, port) = match what {
+        Drained::Vip(addr) => (addr, None),
+        Drained::Backend(addr, port) => (addr, port),
+    };
+    Address { address: addr.to_ip(), port }
+}
+
+/// Why a drain cannot be ended, and which ones could be meant.
+fn not_drained(what: &Address, others: &[Address]) -> String {
+    let commands: Vec<_> = others.iter().map(|other| format!("`undrain {other}`")).collect();
+    match commands.as_slice() {
+        [] => format!("{what} is not drained"),
+        commands => format!(
+            "{what} is not drained by itself, but another drain of it stands: {} ends it",
+            commands.join(", ")
+        ),
+    }
 }
 
 /// Seconds since 1970.
@@ -198,12 +240,14 @@ impl Gateway {
     /// Gives it new flows again.
     pub(super) async fn undrain(&mut self, what: &Address) -> Result<DrainedState, String> {
         let drained = self.drain_of(what)?;
-        if !self.standing.drains.remove(drained) {
-            return Err(format!("{what} is not drained"));
+        let removed = self.standing.drains.remove(drained);
+        let others: Vec<_> = self.standing.drains.others(drained).map(named).collect();
+        if !removed {
+            return Err(not_drained(what, &others));
         }
         tracing::info!("no longer drained: {what}");
         self.recompile().await;
-        Ok(described(drained, SystemTime::now()))
+        Ok(DrainedState { others, ..described(drained, SystemTime::now()) })
     }
 
     /// Announces an address, or all, for `lease` or for good. Whoever asks without a lease has a
@@ -271,4 +315,17 @@ impl Gateway {
 
 fn words(addr: Option<Addr>) -> String {
     addr.map_or_else(|| "all addresses".to_owned(), |addr| addr.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_undrains_a_port_of_a_drained_backend_is_told_what_to_undrain() {
+        let at = |port| Address { address: [172, 16, 1, 93].into(), port };
+        let said = not_drained(&at(Some(80)), &[at(None)]);
+        assert!(said.ends_with("`undrain 172.16.1.93` ends it"), "{said}");
+        assert_eq!(not_drained(&at(None), &[]), "172.16.1.93 is not drained");
+    }
 }

@@ -1,5 +1,8 @@
 use dataplane::drop_reason::DropReason;
 
+/// What there is to do when a service refuses because all of its backends have failed.
+pub const CHECKS_FAILED: &str = "all backends fail their health checks, and `panic = false` has the service refuse then: `portreeve services` shows why each fails";
+
 /// What an operator can do about packets that end for this reason.
 #[must_use]
 pub const fn advice(reason: DropReason) -> &'static str {

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dataplane::addr::{Addr, L4Port, Mac, Proto};
+use dataplane::addr::{Addr, Family, L4Port, Mac, Proto};
 use dataplane::flow::State;
 use dataplane::pipeline::rehearse::{
     FlowName, KnownFlow, Probe, Rehearsal, SOMEBODY, Verdict as Fate, What, flow_name,
@@ -110,6 +110,12 @@ impl Prepared {
     #[must_use]
     pub fn flow_name(&self) -> Option<FlowName> {
         self.name
+    }
+
+    /// The family of the packet.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        Addr::from(self.to.addr).family()
     }
 
     /// Whether it is a view that a word of the answer may need.

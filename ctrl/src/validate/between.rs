@@ -65,3 +65,23 @@ pub fn vips_as_backends(desired: &Desired, problems: &mut Vec<Problem>) {
         }
     }
 }
+
+/// ARP and NDP are answered for such addresses, which would take a backend's own from it.
+pub fn own_as_backends(desired: &Desired, problems: &mut Vec<Problem>) {
+    let backends: HashMap<IpAddr, &str> = desired
+        .services
+        .iter()
+        .flat_map(|service| service.backends.iter().map(move |b| (b.address.value, service)))
+        .map(|(addr, service)| (addr, &*service.name.value))
+        .collect();
+    let of_services = desired.services.iter().flat_map(|service| &service.snat_addresses);
+    let sources = desired.snat.addresses.iter().chain(of_services);
+    let sources = sources.map(|addr| ("SNAT address", addr));
+    let routers = desired.routers.iter().map(|router| ("router address", &router.address));
+    for (role, addr) in sources.chain(routers) {
+        let Some(owner) = backends.get(&addr.value) else { continue };
+        let what = format!("{role} {} is a backend of service `{owner}`", addr.value);
+        let help = "this gateway would answer ARP and NDP in the backend's place: name an address that no other host has";
+        problems.push(Problem::error(addr.place(), what).help(help));
+    }
+}

@@ -1,5 +1,6 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use dataplane::addr::{Classes, L4Port};
 use dataplane::limits::{PORT_BLOCK, PORTS_MAX};
 
 use super::address;
@@ -33,12 +34,12 @@ pub fn sources(desired: &Desired, problems: &mut Vec<Problem>) {
         address::check(addr, "SNAT address", problems);
     }
     address::twice(&snat.addresses, "SNAT address", problems);
-    range(&snat.ports, "snat.ports", problems);
-    range(&snat.shared_ports, "snat.shared_ports", problems);
+    range(&snat.ports, "snat.ports", desired.worker.count, problems);
+    range(&snat.shared_ports, "snat.shared_ports", desired.worker.count, problems);
 }
 
 /// A whole block of ports at least, and never port 0.
-fn range(span: &Located<PortSpan>, key: &str, problems: &mut Vec<Problem>) {
+fn range(span: &Located<PortSpan>, key: &str, workers: usize, problems: &mut Vec<Problem>) {
     let (first, last) = (*span.start(), *span.end());
     if first == 0 {
         let what = format!("{key} begin at 0, and no packet may carry port 0");
@@ -54,5 +55,58 @@ fn range(span: &Located<PortSpan>, key: &str, problems: &mut Vec<Problem>) {
             Problem::error(span.place(), what)
                 .help(format!("widen the range to {PORT_BLOCK} ports or more")),
         );
+    } else {
+        problems.extend(without_ports(span, key, workers));
+    }
+}
+
+/// Each worker takes ports of its own class only; one without any could begin no connection.
+fn without_ports(span: &Located<PortSpan>, key: &str, workers: usize) -> Option<Problem> {
+    let classes = Classes::new(u8::try_from(workers).ok()?)?;
+    let (first, last) = (*span.start(), *span.end());
+    let upward = all_classes(first..=L4Port::MAX, classes);
+    if upward.is_some_and(|enough| enough <= last) {
+        return None;
+    }
+    let what = format!("{key} {first}-{last} hold no port for some of {workers} workers");
+    let enough = match upward {
+        Some(enough) => first..=enough,
+        None => all_classes((1..=last).rev(), classes)?..=last,
+    };
+    let help = format!(
+        "{} ports are needed: write \"{}-{}\" or wider, or fewer workers",
+        enough.len(),
+        enough.start(),
+        enough.end()
+    );
+    Some(Problem::error(span.place(), what).help(help))
+}
+
+/// The port with which there is one of each class.
+fn all_classes(mut ports: impl Iterator<Item = L4Port>, classes: Classes) -> Option<L4Port> {
+    let mut seen = HashSet::new();
+    ports.find(|port| {
+        seen.insert(classes.of(*port).worker());
+        seen.len() == classes.count()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_worker_needs_a_port_of_its_own() {
+        let said = |span: PortSpan, workers| {
+            let found = without_ports(&Located::nowhere(span), "snat.ports", workers);
+            found.map(|problem| problem.to_string()).unwrap_or_default()
+        };
+        assert_eq!(said(20_000..=20_063, 1), "");
+        assert_eq!(said(1_024..=65_535, 64), "");
+        assert_eq!(said(61_000..=65_535, 64), "");
+        let low = said(20_000..=20_063, 64);
+        assert!(low.contains("ports are needed: write \"20000-"), "{low}");
+        let high = said(65_472..=65_535, 64);
+        assert!(high.contains("-65535\" or wider"), "{high}");
     }
 }

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use dataplane::addr::Proto;
 use dataplane::tables::maglev::{TABLE_SIZES, auto_size};
@@ -35,18 +35,38 @@ pub fn check(service: &Service, desired: &Desired, problems: &mut Vec<Problem>) 
     }
 }
 
+/// Two entries are one backend when packets of a port of the service end up at the same place,
+/// however that is written.
 fn backends_twice(service: &Service, problems: &mut Vec<Problem>) {
-    let mut seen: HashMap<(IpAddr, Option<u16>), &BackendSettings> = HashMap::new();
+    let mut seen: HashMap<(usize, SocketAddr), &BackendSettings> = HashMap::new();
     for backend in &service.backends {
         let address = &backend.address;
-        if let Some(first) = seen.insert((address.value, backend.port), backend) {
-            let what = format!(
-                "backend {} of service `{}` is listed twice",
-                address.value, service.name.value
-            );
-            problems.push(address::again(address.place(), what, first.address.place()));
+        // All ports are gone through, so that a third entry meets each of the two before it.
+        let mut first = None;
+        for (index, at) in ends(service, backend) {
+            let met = seen.insert((index, at), backend);
+            first = first.or_else(|| met.map(|met| (met, at)));
         }
+        let Some((met, at)) = first else { continue };
+        let (addr, name) = (address.value, &service.name.value);
+        let mut what = format!("backend {addr} of service `{name}` is listed twice");
+        if met.port != backend.port {
+            what += &format!(": both entries are {at}");
+        }
+        problems.push(address::again(address.place(), what, met.address.place()));
     }
+}
+
+/// Where packets of each port of a service end up at a backend. A service without ports is
+/// reported as such; its backends are compared as they are written.
+fn ends(service: &Service, backend: &BackendSettings) -> Vec<(usize, SocketAddr)> {
+    let targets = service.ports.iter().map(|port| port.target);
+    let mut ports: Vec<_> = targets.map(|target| backend.port.unwrap_or(target)).collect();
+    if ports.is_empty() {
+        ports.push(backend.port.unwrap_or_default());
+    }
+    let at = |port| SocketAddr::new(backend.address.value, port);
+    ports.into_iter().map(at).enumerate().collect()
 }
 
 /// Packets keep their family on the way through.

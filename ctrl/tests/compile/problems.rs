@@ -113,6 +113,7 @@ fn facts(local: (u16, u16), listening: &[(&str, u16)]) -> HostFacts {
     HostFacts {
         local_ports: Some(local.0..=local.1),
         listening: listening.iter().map(listener).collect(),
+        ..HostFacts::default()
     }
 }
 

@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::path::PathBuf;
 
 use dataplane::tables::Timeouts;
 use toml::de::DeTable;
@@ -24,13 +25,16 @@ const LINGER: std::ops::RangeInclusive<u64> = 0..=3_600_000;
 /// The kernel's limit for the name of an interface, in bytes (IFNAMSIZ less the final zero).
 const INTERFACE_NAME_MAX: usize = 15;
 
+/// The kernel's limit for the path of a socket, in bytes (`sun_path` less the final zero).
+const SOCKET_PATH_MAX: usize = 107;
+
 pub fn gateway(top: &Section<'_, '_>) -> Gateway {
     let mut gateway = Gateway::default();
     let Some(section) = top.sub("gateway", keys::GATEWAY) else { return gateway };
     if let Some(name) = section.read("name", name) {
         gateway.name = name.value;
     }
-    if let Some(api) = section.read("api", value::path) {
+    if let Some(api) = section.read("api", socket_path) {
         gateway.api = api;
     }
     if let Some(pin_dir) = section.read("pin_dir", value::path) {
@@ -48,13 +52,27 @@ pub fn gateway(top: &Section<'_, '_>) -> Gateway {
     gateway
 }
 
+/// A path that the kernel can bind a socket to.
+fn socket_path(item: &Item<'_, '_>) -> Option<PathBuf> {
+    let path = value::path(item)?;
+    let length = path.as_os_str().len();
+    if length <= SOCKET_PATH_MAX {
+        return Some(path);
+    }
+    let what = format!("{} is a path of {length} bytes, too long for a socket", item.name);
+    item.wrong(what, format!("write one of {SOCKET_PATH_MAX} bytes at most"));
+    None
+}
+
 pub fn worker(top: &Section<'_, '_>) -> WorkerSettings {
     let mut worker = WorkerSettings::default();
     let Some(section) = top.sub("worker", keys::WORKER) else { return worker };
     if let Some(count) = section.read("count", |item| item.integer(WORKERS)) {
         worker.count = count as usize;
     }
-    worker.cores = section.read("cores", |item| cores(item, worker.count)).unwrap_or_default();
+    if let Some(cores) = section.read("cores", |item| cores(item, worker.count)) {
+        worker.cores = cores;
+    }
     let modes = [
         ("adaptive", PollMode::Adaptive),
         ("busy", PollMode::Busy),
@@ -86,7 +104,7 @@ pub fn worker(top: &Section<'_, '_>) -> WorkerSettings {
 }
 
 /// One core for each worker, each once.
-fn cores(item: &Item<'_, '_>, workers: usize) -> Option<Vec<usize>> {
+fn cores(item: &Item<'_, '_>, workers: usize) -> Option<Located<Vec<usize>>> {
     let listed = item.list("[2, 3]")?;
     let cores: Vec<_> = listed.iter().filter_map(|item| item.integer(0..=4_095)).collect();
     let twice = (1..cores.len()).find(|at| cores[..*at].contains(&cores[*at]));
@@ -100,7 +118,7 @@ fn cores(item: &Item<'_, '_>, workers: usize) -> Option<Vec<usize>> {
         item.wrong(what, "list one core for each worker, or leave `cores` out");
         return None;
     }
-    Some(cores.into_iter().map(|core| core as usize).collect())
+    Some(item.located(cores.into_iter().map(|core| core as usize).collect()))
 }
 
 fn ring(item: &Item<'_, '_>) -> Option<u32> {
@@ -188,4 +206,20 @@ pub fn name(item: &Item<'_, '_>) -> Option<Located<String>> {
         return None;
     }
     Some(item.located(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::source::toml::load;
+
+    #[test]
+    fn a_socket_path_that_the_kernel_cannot_bind_is_refused() {
+        let too_long = |length: usize| {
+            let path = format!("/{}", "a".repeat(length - 1));
+            let problems = load("t", &format!("[gateway]\napi = \"{path}\"\n")).unwrap_err();
+            problems.iter().any(|problem| problem.what.contains("too long for a socket"))
+        };
+        assert!(!too_long(107));
+        assert!(too_long(108));
+    }
 }
