@@ -96,7 +96,7 @@ pub fn run(options: &Options) -> Result<()> {
         let _entered = runtime.enter();
         Outside::listen(&options.config)?
     };
-    let text = read(&options.config)?;
+    let text = source::file::read(&options.config)?;
     let file = options.config.display().to_string();
     let loaded =
         source::toml::load(&file, &text).map_err(|problems| refused(&problems, Some(&text)))?;
@@ -127,10 +127,6 @@ impl Options {
         }
         desired
     }
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }
 
 /// All problems as one error: they have been written for people.
