@@ -296,6 +296,7 @@ pub struct DetachArgs {
 /// Runs the program; the whole of `main`.
 #[must_use]
 pub fn main() -> ExitCode {
+    end_quietly_when_unheard();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
@@ -303,6 +304,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(PROBLEMS)
         }
     }
+}
+
+/// Printing panics when it fails: whoever reads has gone away, or the disk is full. That is no mistake
+/// of the program, and ends it like any other failure.
+fn end_quietly_when_unheard() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str().is_some_and(|words| words.starts_with("failed printing to ")) {
+            std::process::exit(PROBLEMS.into());
+        }
+        usual(panic);
+    }));
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
