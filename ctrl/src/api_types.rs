@@ -193,6 +193,9 @@ pub struct Port {
     pub mode: String,
     /// Receive queues that we serve.
     pub queues: u32,
+    /// Whether it was deleted and made anew since the start, so that nothing goes through it.
+    #[serde(default)]
+    pub remade: bool,
     /// Whether its sockets are in zero-copy mode.
     pub zero_copy: bool,
     /// Packets received from the kernel.

@@ -20,6 +20,9 @@ pub const PROBLEMS: u8 = 1;
 /// Exit code of `drain --wait` when the limit is over and flows are left.
 pub const FLOWS_LEFT: u8 = 3;
 
+/// A year: nobody waits longer for a capture.
+const SECONDS_MAX: u64 = 365 * 24 * 60 * 60;
+
 /// The arguments of the program.
 #[derive(Debug, Parser)]
 #[command(name = "portreeve", version, about = "Kernel-bypass load balancer and gateway")]
@@ -272,7 +275,7 @@ pub struct CaptureArgs {
     #[arg(long, short, value_name = "N")]
     pub count: Option<u64>,
     /// End after so many seconds
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=SECONDS_MAX))]
     pub seconds: Option<u64>,
     /// Bytes of each packet
     #[arg(long, short, value_name = "N", default_value_t = crate::capture::SNAPLEN)]
@@ -293,6 +296,7 @@ pub struct DetachArgs {
 /// Runs the program; the whole of `main`.
 #[must_use]
 pub fn main() -> ExitCode {
+    end_quietly_when_unheard();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
@@ -300,6 +304,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(PROBLEMS)
         }
     }
+}
+
+/// Printing panics when it fails: whoever reads has gone away, or the disk is full. That is no mistake
+/// of the program, and ends it like any other failure.
+fn end_quietly_when_unheard() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str().is_some_and(|words| words.starts_with("failed printing to ")) {
+            std::process::exit(PROBLEMS.into());
+        }
+        usual(panic);
+    }));
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

@@ -75,6 +75,7 @@ use crate::topology::Topology;
 pub use grave::{LINGER, TOMBSTONE_AGE_MAX, TOMBSTONES_MAX};
 pub use hops::NEIGHBOURS_MAX;
 pub use host::{HostFacts, Listener, NODE_PORTS, host_conflicts};
+pub(crate) use routes::explain as kernel_route;
 pub use view::{FrontendView, MemberView, ServiceView, shares};
 
 /// What makes a backend one: flows to the same place must share their SNAT ports, whichever

@@ -5,6 +5,8 @@
 pub mod state;
 /// What is probed, and what came of it.
 pub mod book;
+/// Backends that our packets do not reach.
+mod cut_off;
 /// Which backends fail, as the overlay asks.
 mod failed;
 /// One probe.

@@ -78,6 +78,8 @@ fn ports(registry: &mut Registry, status: &Status) {
     counters(registry, ("rx_bytes", "Bytes received"), of(|p| p.rx_bytes));
     counters(registry, ("tx_packets", "Packets sent"), of(|p| p.tx_packets));
     counters(registry, ("tx_bytes", "Bytes sent"), of(|p| p.tx_bytes));
+    let help = "Whether the port was deleted and made anew, so that only a restart will use it";
+    gauges(registry, ("port_remade", help), of(|p| u64::from(p.remade)));
 }
 
 fn workers(registry: &mut Registry, status: &Status) {

@@ -14,6 +14,7 @@ use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use tokio::time::Instant;
 
 use self::apply::{Seen, apply};
+use self::bound::Bound;
 use self::dump::{Fresh, Kernel, Stale};
 use self::events::{Event, Events};
 use self::neighbour::Neighbours;
@@ -23,6 +24,8 @@ pub use self::details::{Details, details};
 
 mod address;
 mod apply;
+/// Links that are ports.
+mod bound;
 mod channels;
 mod details;
 mod dump;
@@ -62,6 +65,7 @@ pub async fn snapshot() -> Result<Topology> {
     let fresh = Kernel::open().await?.read(Stale::ALL).await?;
     Ok(Topology {
         links: fresh.links.unwrap_or_default().0,
+        remade: Vec::new(),
         vlans: fresh.vlans.unwrap_or_default(),
         addresses: fresh.addresses.unwrap_or_default(),
         routes: fresh.routes.unwrap_or_default(),
@@ -76,6 +80,7 @@ pub struct Netlink {
     queue_events: Option<Events>,
     topology: Topology,
     kinds: BTreeMap<u32, String>,
+    bound: Bound,
     neighbours: Neighbours,
     stale: Stale,
     /// A read that is under way. It lives here and not in `changed`, so that it goes on where it
@@ -107,6 +112,7 @@ impl Netlink {
             kernel,
             topology: Topology::default(),
             kinds: BTreeMap::new(),
+            bound: Bound::default(),
             neighbours: Neighbours::default(),
             stale: Stale::ALL,
             reading: None,
@@ -126,6 +132,14 @@ impl Netlink {
     #[must_use]
     pub fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// From now on a name stands for the interface that has it now. Another one that gets it is listed
+    /// as remade, and not among the links.
+    pub fn bind<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        for link in names.filter_map(|name| self.topology.link(name)) {
+            self.bound.bind(link);
+        }
     }
 
     /// Receive queues in use; `None` when there is no such interface.
@@ -234,7 +248,9 @@ impl Netlink {
     }
 
     fn adopt(&mut self, fresh: Fresh) {
-        if let Some((links, kinds)) = fresh.links {
+        if let Some((mut links, kinds)) = fresh.links {
+            let remade = self.bound.take_remade(&mut links);
+            self.changed |= replace(&mut self.topology.remade, remade);
             self.changed |= replace(&mut self.topology.links, links);
             self.kinds = kinds;
         }

@@ -16,6 +16,8 @@ pub mod conflicts;
 pub mod hops;
 /// A new version of the configuration file.
 pub mod reload;
+/// Ports that are other interfaces than at the start.
+mod remade;
 /// Workers that make no progress.
 mod stall;
 /// How a worker is asked something.
@@ -94,7 +96,7 @@ pub fn run(options: &Options) -> Result<()> {
         let _entered = runtime.enter();
         Outside::listen(&options.config)?
     };
-    let text = read(&options.config)?;
+    let text = source::file::read(&options.config)?;
     let file = options.config.display().to_string();
     let loaded =
         source::toml::load(&file, &text).map_err(|problems| refused(&problems, Some(&text)))?;
@@ -125,10 +127,6 @@ impl Options {
         }
         desired
     }
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }
 
 /// All problems as one error: they have been written for people.
@@ -167,6 +165,8 @@ pub struct Gateway {
     in_step: apply::InStep,
     /// What was last said about a host that changed.
     host_troubles: String,
+    /// Ports that are known to have been made anew.
+    remade: Vec<String>,
     /// Why a receive queue has no socket, as said last.
     queue_trouble: String,
     /// Shares of backends in the tables that somebody asked for.
@@ -194,7 +194,7 @@ impl Gateway {
         text: String,
         began: Instant,
     ) -> Result<Self> {
-        let netlink = Netlink::connect().await.context("connect to the kernel's netlink")?;
+        let mut netlink = Netlink::connect().await.context("connect to the kernel's netlink")?;
         let mut compiler = Compiler::new();
         let mut standing = standing::Standing::start(&desired)?;
         let effective = standing.lay_over(&desired, false, began.elapsed());
@@ -203,6 +203,7 @@ impl Gateway {
             .map_err(|problems| refused(&problems, Some(&text)))?;
         refuse_conflicts(&desired, &compiled)
             .map_err(|problems| refused(&problems, Some(&text)))?;
+        netlink.bind(desired.ports.iter().map(|port| port.name.as_str()));
         let conflicts = Conflicts::asking(&compiled);
         let hops = HopRequests::new(conflicts.claims());
         // Before anything is attached: a second instance is refused without a trace.
@@ -223,6 +224,7 @@ impl Gateway {
             steered: None,
             in_step: apply::InStep::default(),
             host_troubles: String::new(),
+            remade: Vec::new(),
             queue_trouble: String::new(),
             shares: queries::Shares::default(),
             capture: Weak::new(),
@@ -278,10 +280,15 @@ impl Gateway {
             };
             match sources.next().await? {
                 Event::Topology => {
+                    self.look_at_ports();
                     self.serve_new_queues();
                     self.recompile().await;
                 }
-                Event::ConfigChanged | Event::Hangup => self.reload().await,
+                Event::ConfigChanged | Event::Hangup => {
+                    self.reload().await;
+                    // There may be backends that were not there before.
+                    self.look_at_ports();
+                }
                 Event::HopsAsked => self.resolve_hops().await,
                 Event::AddressClaimed => self.take_claims(),
                 Event::RefreshHops => self.refresh_hops().await,

@@ -91,7 +91,10 @@ pub struct Neighbour {
 pub struct Topology {
     /// Interfaces by index.
     pub links: Vec<Link>,
-    /// Those of them that are VLANs.
+    /// Interfaces that have the name of a port, but are not the one that it was bound to at the start.
+    /// Nothing of ours hangs on them.
+    pub remade: Vec<Link>,
+    /// Those of the links that are VLANs.
     pub vlans: Vec<VlanLink>,
     /// Addresses in the kernel's order (the first of an interface is its primary).
     pub addresses: Vec<LinkAddress>,
@@ -106,5 +109,13 @@ impl Topology {
     #[must_use]
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
+    }
+
+    /// The interface made anew that this one is, or is a VLAN of.
+    #[must_use]
+    pub fn remade(&self, ifindex: u32) -> Option<&Link> {
+        let vlan = self.vlans.iter().find(|vlan| vlan.ifindex == ifindex);
+        let wire = vlan.map_or(ifindex, |vlan| vlan.parent);
+        self.remade.iter().find(|link| link.ifindex == wire)
     }
 }

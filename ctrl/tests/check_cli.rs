@@ -112,3 +112,19 @@ fn a_gateway_that_refuses_is_1_with_its_reason() {
     assert!(said.contains("503 Service Unavailable: the worker does not answer"), "{said}");
     server.join().unwrap();
 }
+
+#[test]
+fn what_cannot_be_printed_is_1_without_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = written(dir.path(), "gw.toml", DEMO);
+    let full = fs::File::create("/dev/full").unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_portreeve"));
+    let output = check.args(["check", "--offline", &good]).stdout(full).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), String::new()));
+
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut check = Command::new(env!("CARGO_BIN_EXE_portreeve"));
+    let output = check.args(["check", "/nowhere/gw.toml"]).stderr(closed).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}

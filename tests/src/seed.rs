@@ -30,6 +30,9 @@ pub const CLIENT_V6: &str = "fd00:10:10:200::6";
 pub const SERVERS: [&str; 2] = ["172.16.1.93", "172.16.2.115"];
 /// The servers in IPv6.
 pub const SERVERS_V6: [&str; 2] = ["fd00:172:16:1::93", "fd00:172:16:2::115"];
+/// The gateway's addresses towards each server.
+const ROUTERS: [[&str; 2]; 2] =
+    [["172.16.1.1", "fd00:172:16:1::1"], ["172.16.2.1", "fd00:172:16:2::1"]];
 /// Port of the servers and the services.
 pub const HTTP: u16 = 80;
 /// A second port of the servers, for UDP echo.
@@ -66,15 +69,26 @@ impl SeedLab {
             [CLIENT, CLIENT_V6],
             ["10.10.200.5", "fd00:10:10:200::5"],
         )?;
-        let routers = [["172.16.1.1", "fd00:172:16:1::1"], ["172.16.2.1", "fd00:172:16:2::1"]];
         for (at, server) in servers.iter().enumerate() {
             lab.link(server, "ens5", &gateway, PORTS[at + 1], options)?;
             let own = [SERVERS[at], SERVERS_V6[at]];
-            attach(server, &gateway, PORTS[at + 1], own, routers[at])?;
+            attach(server, &gateway, PORTS[at + 1], own, ROUTERS[at])?;
         }
         let processes =
             servers.iter().map(|s| Server::start(s, &[HTTP], &[ECHO])).collect::<Result<_>>()?;
         Ok(Self { processes, client, gateway, servers })
+    }
+
+    /// Deletes the link to a server, with the gateway's port, and makes it anew: same names, MACs and
+    /// addresses.
+    ///
+    /// # Errors
+    /// When the kernel refuses one of the two.
+    pub fn remake_server_link(&self, lab: &Lab, at: usize) -> Result<()> {
+        let (server, port) = (&self.servers[at], PORTS[at + 1]);
+        self.gateway.ip(&["link", "del", port])?;
+        lab.link(server, "ens5", &self.gateway, port, LinkOptions::default())?;
+        attach(server, &self.gateway, port, [SERVERS[at], SERVERS_V6[at]], ROUTERS[at])
     }
 
     /// The MAC of the gateway's port `name`.

@@ -400,3 +400,67 @@ fn a_hop_limit_that_runs_out_is_told_from_the_ports_own_address() -> Result<()> 
     ensure!(drops(&net, &appliance, "ttl_exceeded")? == 2);
     Ok(())
 }
+
+/// One service with both servers, which are checked.
+fn checked() -> String {
+    let mut text = String::new();
+    for port in seed::PORTS {
+        text += &format!("[[port]]\nname = \"{port}\"\n");
+    }
+    text += &format!(
+        "[[service]]\nname = \"web\"\nvip = \"{}\"\nports = [{{ port = 80 }}]\n\
+         backends = {:?}\n[service.health]\nkind = \"tcp\"\ninterval = \"200ms\"\n\
+         timeout = \"150ms\"\nrise = 1\nfall = 2\n",
+        seed::VIPS[0],
+        seed::SERVERS,
+    );
+    text
+}
+
+/// How the check of the second server stands, and its last error.
+fn second_server(net: &SeedLab, appliance: &Appliance) -> Result<(String, String)> {
+    let services = appliance.json(&net.gateway, &["services"])?;
+    let backends = services[0]["backends"].as_array().context("no backends")?;
+    let second = backends.iter().find(|backend| backend["address"] == seed::SERVERS[1]);
+    let health = &second.context("the second server is not listed")?["health"];
+    let word = |key: &str| health[key].as_str().unwrap_or_default().to_owned();
+    Ok((word("standing"), word("last_error")))
+}
+
+#[test]
+fn a_port_that_is_made_anew_is_not_used_until_a_restart() -> Result<()> {
+    if !has_root("a_port_that_is_made_anew_is_not_used_until_a_restart") {
+        return Ok(());
+    }
+    let lab = Lab::new("lb_remade")?;
+    let net = SeedLab::build(&lab, LinkOptions::default())?;
+    let mut appliance = Appliance::start(&net.gateway, &checked())?;
+    let is = |appliance: &Appliance, wanted: &str| -> Result<Option<()>> {
+        Ok((second_server(&net, appliance)?.0 == wanted).then_some(()))
+    };
+    eventually("the second server is up", SOON, || is(&appliance, "up"))?;
+    let alarm = "ALARM: port ens7 was deleted and made anew";
+    let status = || appliance.cli(&net.gateway, &["status"])?.ok();
+    ensure!(!status()?.contains(alarm));
+
+    net.remake_server_link(&lab, 1)?;
+    eventually("status says it", SOON, || Ok(status()?.contains(alarm).then_some(())))?;
+    // The host's own stack reaches that server again, so that its check would be content.
+    let cut_off = || {
+        let (standing, error) = second_server(&net, &appliance)?;
+        Ok((standing == "down" && error.contains("port ens7 was made anew")).then_some(()))
+    };
+    eventually("the second server is down", SOON, cut_off)?;
+    let to = at(seed::VIPS[0], 80)?;
+    for _ in 0..40 {
+        let opened = Connection::open(&net.client, to)?;
+        ensure!(opened.server == "webpod1", "a new connection reached {}", opened.server);
+    }
+    let said = appliance.log().matches("the port was deleted and made anew").count();
+    ensure!(said == 1, "said {said} times\n{}", appliance.log_tail());
+
+    appliance.restart(&net.gateway)?;
+    eventually("a restart uses it again", SOON, || is(&appliance, "up"))?;
+    ensure!(!appliance.cli(&net.gateway, &["status"])?.ok()?.contains(alarm));
+    Ok(())
+}

@@ -69,7 +69,8 @@ impl Stream {
     /// # Errors
     /// The number of a worker that does not begin; then none goes on.
     pub fn begin(plan: Plan, workers: Vec<Tell>, stop: Arc<AtomicBool>) -> Result<Self, usize> {
-        let deadline = plan.limit.map(|limit| now() + limit);
+        // A time that the clock cannot show is none.
+        let deadline = plan.limit.and_then(|limit| now().checked_add(limit));
         let mut stream = Self { plan, workers, readers: Vec::new(), stop, deadline, written: 0 };
         let mut begun = Vec::new();
         for worker in &stream.workers {
@@ -211,4 +212,23 @@ fn end(worker: &Tell) -> Result<Option<Box<Recorder>>, RecvTimeoutError> {
 #[expect(clippy::disallowed_methods, reason = "control's own time, not that of packets")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_beyond_all_time_is_none() {
+        let plan = |limit| Plan {
+            filter: Filter::default(),
+            snaplen: 256,
+            count: None,
+            limit: Some(limit),
+            interfaces: Vec::new(),
+        };
+        let begin = |limit| Stream::begin(plan(limit), Vec::new(), Arc::default()).unwrap();
+        assert_eq!(begin(Duration::from_secs(u64::MAX)).deadline, None);
+        assert!(begin(Duration::from_secs(1)).deadline.is_some());
+    }
 }

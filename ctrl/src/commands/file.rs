@@ -1,8 +1,7 @@
 use std::path::Path;
 
-use anyhow::Context;
-
 use crate::problem::{Problem, render_all};
+use crate::source;
 use crate::source::toml::{Loaded, load};
 
 /// A configuration file with its text, which messages quote.
@@ -13,8 +12,7 @@ pub struct File {
 
 impl File {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = source::file::read(path)?;
         Ok(Self { name: path.display().to_string(), text })
     }
 

@@ -48,6 +48,13 @@ fn render(status: &Status) -> String {
             conflict.address, conflict.mac, conflict.port, conflict.claims, conflict.seconds_ago
         );
     }
+    for port in status.ports.iter().filter(|port| port.remade) {
+        out += &format!(
+            "ALARM: port {} was deleted and made anew: nothing is received or sent there until \
+             portreeve is restarted\n",
+            port.name
+        );
+    }
     out += &format!("\n{}\n{}", ports(status), workers(status));
     if let Some(frames) = &status.frames {
         out += &frames_line(frames);
@@ -207,6 +214,7 @@ mod tests {
                 name: "ens5".into(),
                 mode: "native".into(),
                 queues: 4,
+                remade: false,
                 zero_copy: false,
                 rx_packets: 10,
                 rx_bytes: 2_048,
@@ -290,6 +298,15 @@ drops
   no_flow  3
 ";
         assert_eq!(render(&status()), want);
+    }
+
+    #[test]
+    fn a_port_made_anew_is_an_alarm() {
+        let mut status = status();
+        assert!(!render(&status).contains("ALARM"));
+        status.ports[0].remade = true;
+        let shown = render(&status);
+        assert!(shown.contains("\nALARM: port ens5 was deleted and made anew: "), "{shown}");
     }
 
     #[test]

@@ -96,6 +96,7 @@ fn same_but_services(last: &Last, desired: &Desired, topology: &Topology) -> boo
 
 fn same_but_neighbours(old: &Topology, new: &Topology) -> bool {
     old.links == new.links
+        && old.remade == new.remade
         && old.vlans == new.vlans
         && old.addresses == new.addresses
         && old.routes == new.routes

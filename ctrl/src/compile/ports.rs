@@ -77,6 +77,10 @@ fn usable<'t>(
 ) -> Result<&'t Link, Problem> {
     let name = &settings.name;
     let wrong = |what: String| Problem::error(name.place(), what);
+    if topology.remade.iter().any(|link| link.name == name.value) {
+        let what = format!("port {} was deleted and made anew", name.value);
+        return Err(wrong(what).help("its sockets were bound at start: restart portreeve"));
+    }
     let Some(link) = topology.link(name) else {
         let all: Vec<_> = topology.links.iter().map(|link| link.name.as_str()).collect();
         let help = match all.as_slice() {

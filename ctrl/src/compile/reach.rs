@@ -56,6 +56,10 @@ fn unreachable(
             format!("is rejected by the route {}", route.dest),
             format!("`ip route get {address}` must answer with one of: {}", names(ports)),
         ),
+        Some(route) if let Some(link) = route.ifindex.and_then(|index| topology.remade(index)) => (
+            format!("is behind port {}, which was deleted and made anew", link.name),
+            "its sockets were bound at start: restart portreeve".to_owned(),
+        ),
         Some(route) => {
             let link = route
                 .ifindex

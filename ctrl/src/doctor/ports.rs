@@ -172,6 +172,7 @@ mod tests {
             name: "ens5".into(),
             mode: "native".into(),
             queues: 1,
+            remade: false,
             zero_copy: false,
             rx_packets: 0,
             rx_bytes: 0,

@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Target;
 use super::book::Book;
+use super::cut_off::CutOff;
 use super::icmp::Pinger;
 use super::probe::{self, Failure};
 use crate::privileges::{self, Role};
@@ -27,6 +29,7 @@ const AT_ONCE: std::ops::RangeInclusive<u64> = 64..=8_192;
 #[derive(Debug)]
 pub struct Prober {
     book: Arc<Book>,
+    cut_off: Arc<CutOff>,
     wanted: mpsc::UnboundedSender<HashSet<Arc<Target>>>,
 }
 
@@ -45,6 +48,8 @@ impl Prober {
             .context("make the runtime of health checks")?;
         let at_once = room_for_probes();
         let ours = Arc::clone(&book);
+        let cut_off = Arc::<CutOff>::default();
+        let cut = Arc::clone(&cut_off);
         std::thread::Builder::new()
             .name("health".into())
             .spawn(move || {
@@ -53,11 +58,11 @@ impl Prober {
                     if let Err(error) = privileges::drop_for_this_thread(Role::Prober) {
                         tracing::warn!("{error:#}");
                     }
-                    follow(wishes, &ours, &pinger, at_once).await;
+                    follow(wishes, (&ours, &cut), &pinger, at_once).await;
                 });
             })
             .context("start the thread of health checks")?;
-        Ok(Self { book, wanted })
+        Ok(Self { book, cut_off, wanted })
     }
 
     /// From now on these are probed; what is known of those that were already stays.
@@ -65,6 +70,12 @@ impl Prober {
         self.book.follow(&targets, SystemTime::now());
         // The thread ends after us.
         let _ = self.wanted.send(targets);
+    }
+
+    /// From now on these cannot be reached by our packets, for the reason given, whatever the host's
+    /// own stack reaches: their probes fail unasked.
+    pub fn cut_off(&self, backends: HashMap<IpAddr, String>) {
+        self.cut_off.set(backends);
     }
 
     /// What is known.
@@ -89,7 +100,7 @@ fn room_for_probes() -> usize {
 /// Keeps one task for each target that is wanted.
 async fn follow(
     mut wishes: mpsc::UnboundedReceiver<HashSet<Arc<Target>>>,
-    book: &Arc<Book>,
+    (book, cut_off): (&Arc<Book>, &Arc<CutOff>),
     pinger: &Arc<Pinger>,
     at_once: usize,
 ) {
@@ -110,6 +121,7 @@ async fn follow(
                 let asking = Asking {
                     target,
                     book: Arc::clone(book),
+                    cut_off: Arc::clone(cut_off),
                     pinger: Arc::clone(pinger),
                     room: Arc::clone(&room),
                 };
@@ -123,6 +135,7 @@ async fn follow(
 struct Asking {
     target: Arc<Target>,
     book: Arc<Book>,
+    cut_off: Arc<CutOff>,
     pinger: Arc<Pinger>,
     room: Arc<Semaphore>,
 }
@@ -139,6 +152,9 @@ impl Asking {
     }
 
     async fn ask(&self) {
+        if let Some(why) = self.cut_off.why(self.target.address) {
+            return self.book.observe(&self.target, Err(why), SystemTime::now());
+        }
         // Never closed.
         let Ok(_permit) = self.room.acquire().await else { return };
         let timeout = self.target.probe.timeout;

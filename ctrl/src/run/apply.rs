@@ -161,6 +161,10 @@ impl Gateway {
     /// Has the workers send the announcements that are due.
     pub(super) fn announce_due(&mut self) {
         while let Some((addr, port)) = self.announcements.pop(now()) {
+            // Nobody hears it: the port, or the interface that its sockets belong to, is gone.
+            if self.ifindex(port).is_none() {
+                continue;
+            }
             if !self.engine.announce(addr, port) {
                 // The worker has its hands full: the rest follows shortly.
                 self.announcements.postpone(now(), addr, port);

@@ -156,6 +156,7 @@ impl Gateway {
                     name: port.name.to_string(),
                     mode: mode.map_or_else(String::new, |a| a.mode.name().to_owned()),
                     queues: lanes.clone().count() as u32,
+                    remade: self.remade.iter().any(|name| **name == *port.name),
                     zero_copy: lanes.clone().all(|lane| lane.zero_copy),
                     rx_packets: sum(|port| &port.rx_packets),
                     rx_bytes: sum(|port| &port.rx_bytes),
@@ -264,7 +265,10 @@ impl Gateway {
         let addr = view.key.addr;
         let silent = self.standing.effective.desired.apart.get(&addr).is_some_and(|a| !a.announced);
         let announce = (0..).map(PortId).zip(tables.ports.iter());
-        let announce = announce.filter(|(id, _)| view.announce.contains(*id) && !silent);
+        let announce = announce.filter(|(id, port)| {
+            let remade = self.remade.iter().any(|name| **name == *port.name);
+            view.announce.contains(*id) && !silent && !remade
+        });
         let count = |which: fn(&FrontendCounters) -> u64| {
             self.engine.sum(|counters| counters.frontend(view.id).map_or(0, which))
         };

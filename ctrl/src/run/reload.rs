@@ -94,7 +94,7 @@ impl Gateway {
 
     /// Says whether something changed.
     async fn try_reload(&mut self) -> Result<bool, Failure> {
-        let text = super::read(&self.config).map_err(|error| format!("{error:#}"))?;
+        let text = source::file::read(&self.config).map_err(|error| format!("{error:#}"))?;
         let file = self.config.display().to_string();
         let told = |problems: &[Problem]| problem::render_all(problems, Some(&text));
         let loaded = source::toml::load(&file, &text).map_err(|problems| told(&problems))?;

@@ -1,7 +1,8 @@
 //! What was said and found out at run time, laid over the wishes of the source: drains, released
 //! addresses, failed backends. It outlives reloads and ends with the process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -61,6 +62,11 @@ impl Standing {
     /// Probes what `source` wants from now on.
     pub(super) fn follow(&self, source: &Desired) {
         self.prober.follow(health::targets(source));
+    }
+
+    /// Our packets do not reach these backends, for the reason given, whatever their checks find.
+    pub(super) fn cut_off(&self, backends: HashMap<IpAddr, String>) {
+        self.prober.cut_off(backends);
     }
 
     /// What is known of backends.

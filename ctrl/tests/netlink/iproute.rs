@@ -20,6 +20,7 @@ pub fn topology() -> Topology {
     let neighbours = json("-j neigh show nud all");
     sorted(Topology {
         links: links.iter().map(link).collect(),
+        remade: Vec::new(),
         // There is none in this namespace.
         vlans: Vec::new(),
         addresses: links.iter().flat_map(addresses).collect(),
