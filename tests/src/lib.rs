@@ -25,6 +25,8 @@ pub mod flat;
 pub mod pair;
 /// The real keepalived.
 pub mod keepalived;
+/// A Kubernetes cluster with a real control plane.
+pub mod cluster;
 /// The servers behind the VIPs: `whoami`, downloads, UDP echo.
 pub mod server;
 /// The `portreeve` process under test.

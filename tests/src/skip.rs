@@ -11,6 +11,16 @@ pub fn has_root(test: &str) -> bool {
     root
 }
 
+/// Whether there is a control plane to run besides; if not, says so of `test`.
+#[must_use]
+pub fn has_control_plane(test: &str) -> bool {
+    let missing = crate::cluster::missing();
+    if let Some(why) = &missing {
+        say(test, why);
+    }
+    missing.is_none() && has_root(test)
+}
+
 /// Says that `test` does not run here, and why. Written past the test harness, which would keep
 /// the words of a passing test to itself.
 pub fn say(test: &str, reason: &str) {

@@ -20,6 +20,8 @@ mod demo;
 mod test;
 /// The benchmarks.
 mod bench;
+/// The Kubernetes control plane for tests.
+mod cluster;
 /// The fuzz targets.
 mod fuzz;
 /// Everything that must hold before a change lands.

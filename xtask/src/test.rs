@@ -2,7 +2,7 @@ use std::process::Command;
 
 use crate::cargo::{cargo, has_nightly, nightly, target};
 use crate::step::Step;
-use crate::{bench, fuzz};
+use crate::{bench, cluster, fuzz};
 
 /// A part of the tests that one can run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -12,6 +12,8 @@ pub enum Area {
     Unit,
     /// The load balancer end to end, in the lab.
     Lb,
+    /// The gateway in a Kubernetes cluster, whose control plane is the real one.
+    Kubernetes,
     /// The benchmark itself: does it work, and does it see what is slow?
     Bench,
 }
@@ -22,7 +24,8 @@ pub fn steps(area: Option<Area>) -> Vec<Step> {
         Some(Area::Unit) => unit(),
         Some(Area::Lb) => lb(),
         Some(Area::Bench) => bench::steps(),
-        None => unit().into_iter().chain(lb()).chain(bench::steps()).collect(),
+        Some(Area::Kubernetes) => kubernetes(),
+        None => [unit(), lb(), kubernetes(), bench::steps()].into_iter().flatten().collect(),
     }
 }
 
@@ -42,16 +45,35 @@ fn unit() -> Vec<Step> {
     ]
 }
 
+/// They measure loss and times on a machine that may have two cores.
+const ONE_BY_ONE: [&str; 3] = ["--", "--test-threads=1", "--show-output"];
+
 fn lb() -> Vec<Step> {
     let build =
         cargo(&["build", "--package", "portreeve", "--package", "portreeve-tests", "--bins"]);
     let mut tests =
-        cargo(&["test", "--package", "portreeve-tests", "--test", "*", "--no-fail-fast"]);
-    // One at a time: they measure loss and times on a machine that may have two cores.
-    tests.args(["--", "--test-threads=1", "--show-output"]);
+        cargo(&["test", "--package", "portreeve-tests", "--no-fail-fast", "--test", "lab"]);
+    tests.args(["--test", "lb_*", "--test", "wrong_setups"]).args(ONE_BY_ONE);
     vec![
         Step::commands("build the appliance and the lab", vec![build]),
         Step::tests("end to end, in network namespaces", tests),
+    ]
+}
+
+fn kubernetes() -> Vec<Step> {
+    let build =
+        cargo(&["build", "--package", "portreeve", "--package", "portreeve-tests", "--bins"]);
+    let mut tests =
+        cargo(&["test", "--package", "portreeve-tests", "--no-fail-fast", "--test", "k8s_*"]);
+    tests.args(ONE_BY_ONE);
+    // Without it the tests say where it should be.
+    if let Ok(directory) = cluster::directory() {
+        tests.env("PORTREEVE_CONTROL_PLANE", directory);
+    }
+    vec![
+        Step::commands("build the appliance and the lab", vec![build]),
+        Step::call("build a Kubernetes control plane", cluster::build),
+        Step::tests("end to end, in a cluster", tests),
     ]
 }
 

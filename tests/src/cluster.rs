@@ -1,0 +1,232 @@
+//! A Kubernetes cluster in the lab: the real etcd, API server, controllers and kubectl on one host.
+//! There is no kubelet; pods are objects whose addresses belong to hosts of the lab.
+
+/// The programs, and starting them.
+mod control_plane;
+/// Nodes and pods, which nobody reports but us.
+mod objects;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::host::{Host, Ran};
+use crate::process::Process;
+use crate::run_dir::RunDir;
+use control_plane::Programs;
+pub use objects::{Pod, node};
+
+/// Where the API server is reached on its host.
+pub const PORT: u16 = 6_443;
+/// It takes three seconds on a machine that does nothing else.
+const START: Duration = Duration::from_secs(120);
+/// Controllers do what they do within a second or so.
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// Why no cluster can be started here, in words; `None` when one can.
+#[must_use]
+pub fn missing() -> Option<String> {
+    Programs::find().err().map(|error| format!("{error:#}"))
+}
+
+/// Who asks the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// May do everything.
+    Admin,
+    /// The gateways: may do what their role allows.
+    Gateway,
+}
+
+impl User {
+    const ALL: [Self; 2] = [Self::Admin, Self::Gateway];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Gateway => "portreeve",
+        }
+    }
+
+    const fn group(self) -> &'static str {
+        match self {
+            Self::Admin => "system:masters",
+            Self::Gateway => "portreeve:gateways",
+        }
+    }
+}
+
+/// A cluster that runs; it ends with its guard.
+#[derive(Debug)]
+pub struct Cluster<'h> {
+    host: &'h Host,
+    programs: Programs,
+    dir: RunDir,
+    running: Vec<Process>,
+}
+
+impl<'h> Cluster<'h> {
+    /// Starts a control plane on `host`, whose `address` other hosts reach, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it was not built, or does not become ready; the message carries the end of its logs.
+    pub fn start(host: &'h Host, address: &str) -> Result<Self> {
+        let programs = Programs::find()?;
+        let dir = RunDir::new()?;
+        let mut cluster = Self { host, programs, dir, running: Vec::new() };
+        cluster.write_users()?;
+        cluster.start_programs(address)?;
+        for user in User::ALL {
+            cluster.write_kubeconfig(user, address)?;
+        }
+        cluster.become_ready()?;
+        Ok(cluster)
+    }
+
+    /// What a client of this cluster reads to find it.
+    #[must_use]
+    pub fn kubeconfig(&self, user: User) -> PathBuf {
+        self.path(&format!("{}.kubeconfig", user.name()))
+    }
+
+    /// Runs kubectl as the administrator.
+    ///
+    /// # Errors
+    /// When it cannot be started; how it ended is in the result.
+    pub fn kubectl(&self, args: &[&str]) -> Result<Ran> {
+        self.kubectl_as(User::Admin, args)
+    }
+
+    /// Runs kubectl as somebody.
+    ///
+    /// # Errors
+    /// When it cannot be started; how it ended is in the result.
+    pub fn kubectl_as(&self, user: User, args: &[&str]) -> Result<Ran> {
+        let kubeconfig = format!("--kubeconfig={}", self.kubeconfig(user).display());
+        let program = self.programs.program().to_string_lossy().into_owned();
+        self.host.run(&program, &[&["kubectl", &kubeconfig], args].concat())
+    }
+
+    /// Applies objects that are written as YAML.
+    ///
+    /// # Errors
+    /// When the API server does not take them.
+    pub fn apply(&self, yaml: &str) -> Result<String> {
+        let file = self.path("applied.yaml");
+        std::fs::write(&file, yaml)?;
+        self.kubectl(&["apply", "-f", &file.to_string_lossy()])?.ok()
+    }
+
+    /// Has the cluster know Cilium's objects.
+    ///
+    /// # Errors
+    /// When the API server does not take their definitions.
+    pub fn apply_cilium_crds(&self) -> Result<()> {
+        let crds = self.programs.crds();
+        let apply = ["apply", "--server-side", "-f", &crds.to_string_lossy()];
+        self.kubectl(&apply)?.ok()?;
+        let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+        self.kubectl(&wait)?.ok().map(drop)
+    }
+
+    /// Asks with kubectl until `enough` says so of what it prints.
+    ///
+    /// # Errors
+    /// When it does not come to that in time; the message says what it came to.
+    pub fn await_output(&self, args: &[&str], enough: impl Fn(&str) -> bool) -> Result<String> {
+        let begun = Instant::now();
+        loop {
+            let said = self.kubectl(args)?;
+            if said.success && enough(&said.stdout) {
+                return Ok(said.stdout);
+            }
+            if begun.elapsed() > SETTLE {
+                bail!("kubectl {}: {} {}", args.join(" "), said.stdout, said.stderr);
+            }
+            // kubectl itself takes a tenth of a second: there is no event to wait for that it shows.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Tokens of those who may ask.
+    fn write_users(&self) -> Result<()> {
+        let mut file = File::create(self.path("tokens.csv"))?;
+        for user in User::ALL {
+            let (name, group) = (user.name(), user.group());
+            writeln!(file, "{},{name},{name},\"{group}\"", token(user))?;
+        }
+        Ok(())
+    }
+
+    fn start_programs(&mut self, address: &str) -> Result<()> {
+        let key = self.path("service-accounts.key");
+        let mut command = Command::new(self.programs.program());
+        let made = command.arg("key").arg(&key).status().context("make a key")?;
+        anyhow::ensure!(made.success(), "no key was made");
+        let all = control_plane::commands(self.dir.path(), address, &key);
+        for (name, args) in all {
+            let log = File::create(self.path(&format!("{name}.log")))?;
+            let mut command = Command::new(self.programs.program());
+            command.arg(name).args(args).stdin(Stdio::null());
+            command.stderr(log.try_clone()?).stdout(log);
+            self.running.push(self.host.spawn(command)?);
+        }
+        Ok(())
+    }
+
+    fn write_kubeconfig(&self, user: User, address: &str) -> Result<()> {
+        let authority = self.path("certificates/apiserver.crt");
+        let config = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: lab\n\
+             clusters: [{{name: lab, cluster: {{server: 'https://{address}:{PORT}', \
+             certificate-authority: '{}'}}}}]\n\
+             users: [{{name: user, user: {{token: '{}'}}}}]\n\
+             contexts: [{{name: lab, context: {{cluster: lab, user: user}}}}]\n",
+            authority.display(),
+            token(user),
+        );
+        std::fs::write(self.kubeconfig(user), config).context("write a kubeconfig")
+    }
+
+    fn become_ready(&self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let ready = self.kubectl(&["get", "--raw", "/readyz"])?;
+            // The default namespace and its service account are the last that a fresh cluster makes.
+            if ready.success && self.kubectl(&["get", "namespace", "default"])?.success {
+                return Ok(());
+            }
+            if begun.elapsed() > START {
+                bail!("the cluster is not ready: {}\n{}", ready.stderr, self.logs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The end of what each program has said.
+    fn logs(&self) -> String {
+        let end = |path: &Path| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let lines: Vec<_> = text.lines().rev().take(15).collect();
+            let lines: Vec<_> = lines.into_iter().rev().collect();
+            format!("{}:\n{}\n", path.display(), lines.join("\n"))
+        };
+        ["etcd", "kube-apiserver", "kube-controller-manager"]
+            .iter()
+            .map(|name| end(&self.path(&format!("{name}.log"))))
+            .collect()
+    }
+}
+
+/// Secrets of a lab that nobody else reaches.
+fn token(user: User) -> String {
+    format!("token-of-{}", user.name())
+}
