@@ -116,9 +116,17 @@ impl<'h> Cluster<'h> {
     /// # Errors
     /// When the API server does not take them.
     pub fn apply(&self, yaml: &str) -> Result<String> {
-        let file = self.path("applied.yaml");
+        self.give("apply", yaml)
+    }
+
+    /// Gives objects that are written as YAML to a verb of kubectl.
+    ///
+    /// # Errors
+    /// When the API server does not take them.
+    pub fn give(&self, verb: &str, yaml: &str) -> Result<String> {
+        let file = self.path("given.yaml");
         std::fs::write(&file, yaml)?;
-        self.kubectl(&["apply", "-f", &file.to_string_lossy()])?.ok()
+        self.kubectl(&[verb, "-f", &file.to_string_lossy()])?.ok()
     }
 
     /// Has the cluster know Cilium's objects.

@@ -27,6 +27,8 @@ pub mod pair;
 pub mod keepalived;
 /// A Kubernetes cluster with a real control plane.
 pub mod cluster;
+/// The objects of the lab document.
+pub mod lab_document;
 /// The servers behind the VIPs: `whoami`, downloads, UDP echo.
 pub mod server;
 /// The `portreeve` process under test.

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::cluster::{Cluster, Pod, User, node};
 use portreeve_tests::lab::Lab;
+use portreeve_tests::lab_document;
 use portreeve_tests::skip::has_control_plane;
 use serde_json::Value;
 
@@ -81,5 +82,28 @@ fn cilium_objects_are_what_cilium_says() -> Result<()> {
     let wrong = cluster.apply(&POOL.replace("10.10.200.0/29", "10.10.200.0/99"));
     let error = wrong.err().context("a prefix that there is not was taken")?;
     ensure!(format!("{error:#}").contains("spec.blocks"), "{error:#}");
+    Ok(())
+}
+
+#[test]
+fn the_api_server_takes_the_lab_document_as_it_stands() -> Result<()> {
+    if !has_control_plane("the_api_server_takes_the_lab_document_as_it_stands") {
+        return Ok(());
+    }
+    let lab = Lab::new("k8s_document")?;
+    let host = lab.host("control")?;
+    let cluster = Cluster::start(&host, ADDRESS)?;
+    cluster.apply_cilium_crds()?;
+    for piece in lab_document::pieces() {
+        cluster.give(&piece.verb, &piece.yaml).with_context(|| piece.yaml.clone())?;
+    }
+    let names =
+        ["get", "ippools,ciliuml2announcementpolicy,ciliumegressgatewaypolicy", "-o", "name"];
+    let names = cluster.kubectl(&names)?.ok()?;
+    for name in ["cilium-pool", "policy1", "egress-sample"] {
+        ensure!(names.contains(name), "{name} is missing: {names}");
+    }
+    let services = cluster.kubectl(&["get", "services", "-o", "name"])?.ok()?;
+    ensure!(services.lines().count() == 4, "svc1 to svc3 beside Kubernetes' own: {services}");
     Ok(())
 }

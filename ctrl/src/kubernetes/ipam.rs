@@ -3,7 +3,7 @@
 //!
 //! Pure: objects in, what to write on them out. Nothing here knows an API server or a clock, and
 //! the same objects in any order give the same result. What services have is on their objects, so
-//! that a new [`Ipam`] goes on where another one stopped.
+//! that a new `Ipam` goes on where another one stopped.
 
 /// What holds for the whole cluster.
 mod settings;

@@ -3,8 +3,8 @@
 //! Cilium gives the first address of the smallest gap, and among gaps of one size the one that its
 //! binary heap happens to have on top, which hangs on the order in which addresses came back. To
 //! give the same addresses in the same order, this is the same heap, and two oddities of it are
-//! kept: the size of a gap (see [`Gap::between`]), and that a gap that grows is not always moved to
-//! its place (see [`FreeList::put`]). The number of gaps is what costs here, never the size of the
+//! kept: the size of a gap (see `Gap::between`), and that a gap that grows is not always moved to
+//! its place (see `FreeList::put`). The number of gaps is what costs here, never the size of the
 //! range.
 
 /// The free addresses of a range.
