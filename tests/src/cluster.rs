@@ -25,7 +25,7 @@ pub const PORT: u16 = 6_443;
 /// It takes three seconds on a machine that does nothing else.
 const START: Duration = Duration::from_secs(120);
 /// Controllers do what they do within a second or so.
-const SETTLE: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_secs(60);
 
 /// Why no cluster can be started here, in words; `None` when one can.
 #[must_use]
@@ -79,11 +79,15 @@ impl<'h> Cluster<'h> {
         let dir = RunDir::new()?;
         let mut cluster = Self { host, programs, dir, running: Vec::new() };
         cluster.write_users()?;
-        cluster.start_programs(address)?;
         for user in User::ALL {
             cluster.write_kubeconfig(user, address)?;
         }
+        let [etcd, api, controllers] = cluster.commands(address)?;
+        cluster.start_program(etcd)?;
+        cluster.start_program(api)?;
         cluster.become_ready()?;
+        // They wait ten seconds for an API server, and end then.
+        cluster.start_program(controllers)?;
         Ok(cluster)
     }
 
@@ -153,7 +157,13 @@ impl<'h> Cluster<'h> {
                 return Ok(said.stdout);
             }
             if begun.elapsed() > SETTLE {
-                bail!("kubectl {}: {} {}", args.join(" "), said.stdout, said.stderr);
+                bail!(
+                    "kubectl {}: {} {}\n{}",
+                    args.join(" "),
+                    said.stdout,
+                    said.stderr,
+                    self.logs()
+                );
             }
             // kubectl itself takes a tenth of a second: there is no event to wait for that it shows.
             std::thread::sleep(Duration::from_millis(50));
@@ -174,19 +184,21 @@ impl<'h> Cluster<'h> {
         Ok(())
     }
 
-    fn start_programs(&mut self, address: &str) -> Result<()> {
+    /// The programs with their arguments, in the order of their start.
+    fn commands(&self, address: &str) -> Result<[control_plane::Program; 3]> {
         let key = self.path("service-accounts.key");
         let mut command = Command::new(self.programs.program());
         let made = command.arg("key").arg(&key).status().context("make a key")?;
         anyhow::ensure!(made.success(), "no key was made");
-        let all = control_plane::commands(self.dir.path(), address, &key);
-        for (name, args) in all {
-            let log = File::create(self.path(&format!("{name}.log")))?;
-            let mut command = Command::new(self.programs.program());
-            command.arg(name).args(args).stdin(Stdio::null());
-            command.stderr(log.try_clone()?).stdout(log);
-            self.running.push(self.host.spawn(command)?);
-        }
+        Ok(control_plane::commands(self.dir.path(), address, &key))
+    }
+
+    fn start_program(&mut self, (name, args): control_plane::Program) -> Result<()> {
+        let log = File::create(self.path(&format!("{name}.log")))?;
+        let mut command = Command::new(self.programs.program());
+        command.arg(name).args(args).stdin(Stdio::null());
+        command.stderr(log.try_clone()?).stdout(log);
+        self.running.push(self.host.spawn(command)?);
         Ok(())
     }
 

@@ -39,8 +39,11 @@ impl Programs {
     }
 }
 
-/// The programs of a control plane whose API server listens at `address`, with their arguments.
-pub(super) fn commands(dir: &Path, address: &str, key: &Path) -> [(&'static str, Vec<String>); 3] {
+/// Its name, and its arguments.
+pub(super) type Program = (&'static str, Vec<String>);
+
+/// The programs of a control plane whose API server listens at `address`.
+pub(super) fn commands(dir: &Path, address: &str, key: &Path) -> [Program; 3] {
     let path = |name: &str| dir.join(name).display().to_string();
     let key = key.display();
     let etcd = vec![path("etcd"), ETCD.to_owned(), ETCD_PEERS.to_owned()];
@@ -52,6 +55,8 @@ pub(super) fn commands(dir: &Path, address: &str, key: &Path) -> [(&'static str,
         format!("--service-cluster-ip-range={SERVICES}"),
         format!("--token-auth-file={}", path("tokens.csv")),
         "--authorization-mode=RBAC".to_owned(),
+        // The lab document has a container that asks for it.
+        "--allow-privileged=true".to_owned(),
         format!("--cert-dir={}", path("certificates")),
         format!("--bind-address={address}"),
         format!("--advertise-address={address}"),
