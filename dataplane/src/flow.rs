@@ -18,6 +18,9 @@ pub mod ports;
 pub mod pair;
 /// Half-open flows by age, for the quotas.
 pub mod half_open;
+/// Keys of chance, for tests.
+#[cfg(test)]
+mod mix;
 /// SYNs that have to come again while a flood lasts.
 mod first_syns;
 /// What is to be done about handshakes.

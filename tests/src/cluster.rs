@@ -235,9 +235,9 @@ impl<'h> Cluster<'h> {
     fn logs(&self) -> String {
         let end = |path: &Path| {
             let text = std::fs::read_to_string(path).unwrap_or_default();
-            let lines: Vec<_> = text.lines().rev().take(15).collect();
-            let lines: Vec<_> = lines.into_iter().rev().collect();
-            format!("{}:\n{}\n", path.display(), lines.join("\n"))
+            let lines: Vec<_> = text.lines().collect();
+            let last = &lines[lines.len().saturating_sub(15)..];
+            format!("{}:\n{}\n", path.display(), last.join("\n"))
         };
         ["etcd", "kube-apiserver", "kube-controller-manager"]
             .iter()

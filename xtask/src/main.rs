@@ -26,7 +26,7 @@ mod cluster;
 mod fuzz;
 /// Everything that must hold before a change lands.
 mod ci;
-/// Prebuilt tools of CI.
+/// Prebuilt tools.
 mod tools;
 /// The BPF objects are what their sources give.
 mod bpf;

