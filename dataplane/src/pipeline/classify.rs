@@ -54,78 +54,107 @@ impl Subject<'_> {
 /// Says whose each packet of a burst is. Of those that are `known`, it is this worker.
 #[inline]
 pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets, known: &Known<'a>) -> Subjects<'a> {
+    let mut subjects = Subjects::new();
     if ctx.share.classes.is_one() {
         // What nobody needs must not cost: a copy that asks for no owner.
-        let whose = |packet| classify(ctx.tables, &Share::ALL, ctx.port, packet, None);
-        return packets.iter().map(whose).collect();
+        for packet in packets {
+            write(ctx.tables, &Share::ALL, (ctx.port, packet), None, &mut subjects);
+        }
+        return subjects;
     }
-    let whose = |(at, packet)| {
+    for (at, packet) in packets.iter().enumerate() {
         let known = known.get(at).copied().flatten();
         let share = if known.is_some() { &Share::ALL } else { &ctx.share };
-        classify(ctx.tables, share, ctx.port, packet, known)
-    };
-    packets.iter().enumerate().map(whose).collect()
-}
-
-/// The subject, unless it is another worker's: that follows from the port that is the client's, or
-/// stands for it (our source ports are chosen in the class of the client's).
-#[inline(always)]
-fn mine<'a>(
-    share: &Share,
-    client_side: L4Port,
-    subject: Subject<'a>,
-) -> Result<Subject<'a>, DropReason> {
-    match share.elsewhere(client_side) {
-        None => Ok(subject),
-        Some(_) if share.handed => Err(DropReason::HandedOverTwice),
-        Some(owner) => Ok(Subject::Elsewhere(owner)),
+        write(ctx.tables, share, (ctx.port, packet), known, &mut subjects);
     }
+    subjects
 }
 
-/// Says whose `packet`, received on `port`, is, by workers that `share` the flows. What the address that
-/// it goes to is to us may be `known`.
+/// Says whose `packet`, received on `port`, is, by workers that `share` the flows.
 ///
 /// # Errors
 /// The reason why it is nobody's, or nobody's yet.
-#[inline(always)]
 pub fn classify<'a>(
     tables: &'a Tables,
     share: &Share,
     port: PortId,
     packet: &'a Packet,
-    known: Option<&'a Owned>,
 ) -> Result<Subject<'a>, DropReason> {
+    let mut subjects = Subjects::new();
+    write(tables, share, (port, packet), None, &mut subjects);
+    subjects[0]
+}
+
+/// As [`classify`]; what the address that the packet goes to is to us may be `known`. Each subject is
+/// written where it will be read, at the end of its own way (docs/decisions/0007).
+#[inline(always)]
+fn write<'a>(
+    tables: &'a Tables,
+    share: &Share,
+    (port, packet): (PortId, &'a Packet),
+    known: Option<&'a Owned>,
+    subjects: &mut Subjects<'a>,
+) {
     let for_another = packet.to_us_alone() && packet.to != tables.port(port).mac;
     let ip = match &packet.body {
-        Body::Broken(reason) => return Err(*reason),
-        _ if for_another => return Err(DropReason::OtherHost),
+        Body::Broken(reason) => return subjects.push(Err(*reason)),
+        _ if for_another => return subjects.push(Err(DropReason::OtherHost)),
         Body::Ip(ip) => ip,
+        body => return subjects.push(neighbour(tables, port, body)),
+    };
+    let Some(owned) = known.or_else(|| tables.addresses.get(&ip.dst)) else {
+        return not_to_us(tables, share, (packet, ip), subjects);
+    };
+    match &ip.upper {
+        Upper::Transport(transport) => {
+            transport_subject(tables, share, owned, (ip, transport), subjects);
+        }
+        upper => subjects.push(without_ports(owned, ip, upper)),
+    }
+}
+
+/// Whose a message of ARP or NDP is.
+#[inline(never)]
+fn neighbour<'a>(tables: &Tables, port: PortId, body: &'a Body) -> Result<Subject<'a>, DropReason> {
+    match body {
         Body::Solicitation(ip, target) => {
             announced(tables, port, target)?;
-            return Ok(Subject::Solicitation(ip, target));
+            Ok(Subject::Solicitation(ip, target))
         }
         // What it claims is looked at in `claim`.
         Body::Advertisement(target) if tables.addresses.get(target).is_some() => {
-            return Err(DropReason::NeighbourOther);
+            Err(DropReason::NeighbourOther)
         }
-        Body::Advertisement(_) => return Err(DropReason::NotOurs),
         Body::Arp(arp) => {
             // A sender that claims the address for itself asks for nothing (RFC 5227).
             if !arp.is_request || arp.sender == arp.target {
                 return Err(DropReason::NeighbourOther);
             }
             announced(tables, port, &arp.target)?;
-            return Ok(Subject::Arp(arp));
+            Ok(Subject::Arp(arp))
         }
-    };
-    let Some(owned) = known.or_else(|| tables.addresses.get(&ip.dst)) else {
-        return not_to_us(tables, share, packet, ip);
-    };
-    match &ip.upper {
-        Upper::Transport(transport) => transport_subject(tables, share, owned, ip, transport),
+        _ => Err(DropReason::NotOurs),
+    }
+}
+
+/// Whose a packet to an address of ours is that has no ports itself.
+#[inline(never)]
+fn without_ports<'a>(owned: &Owned, ip: &'a Ip, upper: &Upper) -> Result<Subject<'a>, DropReason> {
+    match upper {
         Upper::Icmp { kind } => icmp_subject(owned, ip, *kind),
         Upper::Fragment => Ok(Subject::Fragment(ip)),
         _ => Err(DropReason::UnknownProtocol),
+    }
+}
+
+/// The subject, unless it is another worker's: that follows from the port that is the client's, or
+/// stands for it (our source ports are chosen in the class of the client's).
+#[inline(always)]
+fn mine<'a>(share: &Share, client_side: L4Port, subject: Subject<'a>, subjects: &mut Subjects<'a>) {
+    match share.elsewhere(client_side) {
+        None => subjects.push(Ok(subject)),
+        Some(_) if share.handed => subjects.push(Err(DropReason::HandedOverTwice)),
+        Some(owner) => subjects.push(Ok(Subject::Elsewhere(owner))),
     }
 }
 
@@ -140,10 +169,14 @@ pub(super) fn of_ports<'a>(
     ip: &'a Ip,
     transport: &'a Transport,
 ) -> Result<Subject<'a>, DropReason> {
+    let mut subjects = Subjects::new();
     match tables.addresses.get(&ip.dst) {
-        Some(owned) => transport_subject(tables, share, owned, ip, transport),
-        None => from_nat_backend(tables, share, ip, transport),
+        Some(owned) => {
+            transport_subject(tables, share, owned, (ip, transport), &mut subjects);
+        }
+        None => from_nat_backend(tables, share, (ip, transport), &mut subjects),
     }
+    subjects[0]
 }
 
 #[inline(always)]
@@ -151,25 +184,27 @@ fn transport_subject<'a>(
     tables: &'a Tables,
     share: &Share,
     owned: &Owned,
-    ip: &'a Ip,
-    transport: &'a Transport,
-) -> Result<Subject<'a>, DropReason> {
+    (ip, transport): (&'a Ip, &'a Transport),
+    subjects: &mut Subjects<'a>,
+) {
     if let Some(vip) = owned.vip {
         let key = FrontendKey { addr: ip.dst, port: transport.dst, proto: transport.proto };
         if let Some((id, frontend)) = tables.frontends.find(&key) {
-            return mine(share, transport.src, Subject::Service(ip, transport, id, frontend));
+            let subject = Subject::Service(ip, transport, id, frontend);
+            return mine(share, transport.src, subject, subjects);
         }
         if vip.retired {
-            return Err(DropReason::Removed);
+            return subjects.push(Err(DropReason::Removed));
         }
     }
     if let Some(id) = owned.snat
         && let Some(snat) = tables.snat.get(id)
         && snat.ports.contains(&transport.dst)
     {
-        return mine(share, transport.dst, Subject::Reply(ip, transport, id, snat));
+        let subject = Subject::Reply(ip, transport, id, snat);
+        return mine(share, transport.dst, subject, subjects);
     }
-    Ok(Subject::UnknownPort(ip, transport))
+    subjects.push(Ok(Subject::UnknownPort(ip, transport)));
 }
 
 /// What backends in mode `nat` send to their clients is steered to us, and with it what cannot be
@@ -178,35 +213,43 @@ fn transport_subject<'a>(
 fn not_to_us<'a>(
     tables: &'a Tables,
     share: &Share,
-    packet: &Packet,
-    ip: &'a Ip,
-) -> Result<Subject<'a>, DropReason> {
+    (packet, ip): (&Packet, &'a Ip),
+    subjects: &mut Subjects<'a>,
+) {
     if !packet.to_us_alone() {
-        return Err(DropReason::NotOurs);
+        return subjects.push(Err(DropReason::NotOurs));
     }
     match &ip.upper {
-        Upper::Transport(transport) => return from_nat_backend(tables, share, ip, transport),
-        Upper::Icmp { kind } if is_error(ip, *kind) => return Ok(Subject::Error(ip)),
+        Upper::Transport(transport) => {
+            return from_nat_backend(tables, share, (ip, transport), subjects);
+        }
+        Upper::Icmp { kind } if is_error(ip, *kind) => {
+            return subjects.push(Ok(Subject::Error(ip)));
+        }
         _ => {}
     }
     let from_backend = tables.nat_backends.has_address(&ip.src);
     if from_backend && ip.upper == Upper::Fragment {
-        return Ok(Subject::Fragment(ip));
+        return subjects.push(Ok(Subject::Fragment(ip)));
     }
-    if from_backend { Ok(Subject::Route(ip)) } else { Err(DropReason::NotOurs) }
+    subjects.push(passing_by(ip, from_backend));
 }
 
 /// A packet to nobody here from what may be a backend in mode `nat`.
 fn from_nat_backend<'a>(
     tables: &'a Tables,
     share: &Share,
-    ip: &'a Ip,
-    transport: &'a Transport,
-) -> Result<Subject<'a>, DropReason> {
+    (ip, transport): (&'a Ip, &'a Transport),
+    subjects: &mut Subjects<'a>,
+) {
     if let Some(stateless) = tables.nat_backends.find(&nat_end(ip, transport)) {
-        return mine(share, transport.dst, Subject::NatReply(ip, transport, stateless));
+        let subject = Subject::NatReply(ip, transport, stateless);
+        return mine(share, transport.dst, subject, subjects);
     }
-    let from_backend = tables.nat_backends.has_address(&ip.src);
+    subjects.push(passing_by(ip, tables.nat_backends.has_address(&ip.src)));
+}
+
+fn passing_by(ip: &Ip, from_backend: bool) -> Result<Subject<'_>, DropReason> {
     if from_backend { Ok(Subject::Route(ip)) } else { Err(DropReason::NotOurs) }
 }
 

@@ -205,7 +205,7 @@ impl<'t> Rehearsal<'t> {
     /// begins is there for the next.
     pub fn run(&mut self, port: PortId, frame: &[u8]) -> (Result<Kind, DropReason>, Verdict) {
         let packet = parse(frame, frame.len());
-        let subject = match classify::classify(self.tables, &Share::ALL, port, &packet, None) {
+        let subject = match classify::classify(self.tables, &Share::ALL, port, &packet) {
             Ok(subject) => subject,
             Err(reason) => return (Err(reason), Verdict::Drop(reason)),
         };
@@ -240,7 +240,7 @@ impl<'t> Rehearsal<'t> {
 #[must_use]
 pub fn flow_name(tables: &Tables, port: PortId, frame: &[u8]) -> Option<FlowName> {
     let packet = parse(frame, frame.len());
-    name(&classify::classify(tables, &Share::ALL, port, &packet, None).ok()?)
+    name(&classify::classify(tables, &Share::ALL, port, &packet).ok()?)
 }
 
 fn name(subject: &Subject<'_>) -> Option<FlowName> {

@@ -48,7 +48,7 @@ pub(super) fn run<S: Socket, T: Tap>(
         .zip(&vlans)
         .map(|(packet, vlan)| {
             let port = ctx.tables.arrived(port, *vlan);
-            classify::classify(ctx.tables, &ctx.share, port, packet, None)
+            classify::classify(ctx.tables, &ctx.share, port, packet)
         })
         .collect();
     let hashes: Hashes = fetch::burst(ctx.flows, &subjects);
