@@ -85,9 +85,11 @@ pub fn run_burst<'a, S: Socket, T: Tap>(
     known: &Known<'a>,
     tx: &mut Tx<'_, S, T>,
 ) {
-    let packets = parse::burst(ctx, memory, burst);
-    let subjects = classify::burst(ctx, &packets, known);
-    let hashes = fetch::burst(ctx.flows, &subjects);
+    // What each step makes stays where it is written: these are kilobytes (docs/decisions/0007).
+    let (mut packets, mut subjects, mut hashes) = (Packets::new(), Subjects::new(), Hashes::new());
+    parse::burst(ctx, memory, burst, &mut packets);
+    classify::burst(ctx, &packets, known, &mut subjects);
+    fetch::burst(ctx.flows, &subjects, &mut hashes);
     let facts = packets.iter().zip(&subjects).zip(&hashes);
     for (frame, ((packet, subject), hash)) in burst.drain(..).zip(facts) {
         run_packet(ctx, memory, frame, (packet, subject, *hash), tx);

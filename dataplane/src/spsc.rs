@@ -72,6 +72,13 @@ impl Sender {
         true
     }
 
+    /// Words that were ever pushed.
+    #[inline]
+    #[must_use]
+    pub const fn pushed(&self) -> u64 {
+        self.next
+    }
+
     #[inline]
     fn has_room(&mut self, words: u64) -> bool {
         let after = self.next + words;
@@ -130,6 +137,13 @@ impl Receiver {
         let word = self.peek().filter(|word| wanted(*word))?;
         self.next += 1;
         Some(word)
+    }
+
+    /// Words that were ever taken.
+    #[inline]
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.next
     }
 
     /// Gives the room of what was taken back to the other end.

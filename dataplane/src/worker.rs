@@ -230,6 +230,7 @@ impl<S: Socket> Worker<S> {
         self.expire_fragments(now);
         let unsent = self.flush();
         let peers = &self.peers;
+        self.pool.settle(|worker| peers.balance(worker));
         self.pool.publish(|worker| peers.ring(worker));
         self.sweep(now, busy);
         self.report();
@@ -311,8 +312,10 @@ impl<S: Socket> Worker<S> {
         }
         let Some(mut own) = self.own.take() else { return };
         self.lend_as((lane, false), now, Off, |ctx, memory, tx| {
-            let known = deal(ctx, memory, (burst, &mut own), tx);
-            run_burst(ctx, memory, &mut own, &known, tx);
+            let mut known = Known::new();
+            deal(ctx, memory, (burst, &mut own), &mut known, tx);
+            let rest = if own.is_empty() { burst } else { &mut own };
+            run_burst(ctx, memory, rest, &known, tx);
         });
         self.own = Some(own);
     }

@@ -5,7 +5,9 @@
 use arrayvec::ArrayVec;
 use dataplane::pipeline::deal::Known;
 use dataplane::pipeline::plan::Plan;
-use dataplane::pipeline::{Ctx, Memory, Packets, classify, fetch, parse, run_burst, stage};
+use dataplane::pipeline::{
+    Ctx, Hashes, Memory, Packets, Subjects, classify, fetch, parse, run_burst, stage,
+};
 use dataplane::xsk::socket::{Burst, Socket};
 use dataplane::xsk::{Frame, Pool};
 use std::hint::black_box;
@@ -106,17 +108,18 @@ fn run_prefix(ctx: &mut Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst, upto: U
     if upto == Upto::Rings {
         return;
     }
-    let packets: Packets = parse::burst(ctx, memory, burst);
+    let (mut packets, mut subjects, mut hashes) = (Packets::new(), Subjects::new(), Hashes::new());
+    parse::burst(ctx, memory, burst, &mut packets);
     if upto == Upto::Parse {
         black_box(&packets);
         return;
     }
-    let subjects = classify::burst(ctx, &packets, &Known::new());
+    classify::burst(ctx, &packets, &Known::new(), &mut subjects);
     if upto == Upto::Classify {
         black_box(&subjects);
         return;
     }
-    let hashes = fetch::burst(ctx.flows, &subjects);
+    fetch::burst(ctx.flows, &subjects, &mut hashes);
     if upto == Upto::Fetch {
         black_box(&hashes);
         return;

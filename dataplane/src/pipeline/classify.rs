@@ -53,21 +53,24 @@ impl Subject<'_> {
 
 /// Says whose each packet of a burst is. Of those that are `known`, it is this worker.
 #[inline]
-pub fn burst<'a>(ctx: &Ctx<'a>, packets: &'a Packets, known: &Known<'a>) -> Subjects<'a> {
-    let mut subjects = Subjects::new();
+pub fn burst<'a>(
+    ctx: &Ctx<'a>,
+    packets: &'a Packets,
+    known: &Known<'a>,
+    subjects: &mut Subjects<'a>,
+) {
     if ctx.share.classes.is_one() {
         // What nobody needs must not cost: a copy that asks for no owner.
         for packet in packets {
-            write(ctx.tables, &Share::ALL, (ctx.port, packet), None, &mut subjects);
+            write(ctx.tables, &Share::ALL, (ctx.port, packet), None, subjects);
         }
-        return subjects;
+        return;
     }
     for (at, packet) in packets.iter().enumerate() {
         let known = known.get(at).copied().flatten();
         let share = if known.is_some() { &Share::ALL } else { &ctx.share };
-        write(ctx.tables, share, (ctx.port, packet), known, &mut subjects);
+        write(ctx.tables, share, (ctx.port, packet), known, subjects);
     }
-    subjects
 }
 
 /// Says whose `packet`, received on `port`, is, by workers that `share` the flows.

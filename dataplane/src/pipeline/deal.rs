@@ -6,38 +6,71 @@ use arrayvec::ArrayVec;
 use zerocopy::FromBytes as _;
 
 use super::context::{Ctx, Memory};
-use super::parse::{TCP, UDP};
+use super::parse::{AHEAD, TCP, UDP};
 use super::tap::Tap;
 use super::tx::Tx;
-use crate::addr::{Addr, L4Port, Proto};
+use crate::addr::{Addr, Class, L4Port, Proto};
 use crate::limits::BURST;
 use crate::tables::frontend::FrontendKey;
 use crate::tables::{Owned, Tables};
 use crate::wire::{eth, ipv4, ipv6};
-use crate::xsk::Socket;
 use crate::xsk::socket::Burst;
+use crate::xsk::{Socket, Umem};
 
 /// What the addresses that packets go to are to us, as far as [`deal`] has seen that a packet is this
 /// worker's: by packet of the burst, or empty.
 pub type Known<'a> = ArrayVec<Option<&'a Owned>, BURST>;
 
-/// Hands over what clearly is another worker's; the rest is left in `own`, in its order. Of what is not
-/// clear, [`super::classify`] says later whose it is: from the first such packet of a burst on nothing
-/// is handed over here, since it would overtake what may be of the same flow.
+/// The owner of each packet of a burst, when it is another worker.
+type Owners = ArrayVec<Option<Class>, BURST>;
+
+/// Hands over what clearly is another worker's. The rest is left, in its order: in `burst` when nothing
+/// was handed over, else in `own`. Of what is not clear, [`super::classify`] says later whose it is: from
+/// the first such packet of a burst on nothing is handed over here, since it would overtake what may be
+/// of the same flow.
 pub fn deal<'a, S: Socket, T: Tap>(
     ctx: &Ctx<'a>,
     memory: &mut Memory<'_>,
     (burst, own): (&mut Burst, &mut Burst),
+    known: &mut Known<'a>,
     tx: &mut Tx<'_, S, T>,
-) -> Known<'a> {
-    let umem = memory.umem;
-    burst.iter().for_each(|frame| umem.prefetch(frame));
-    let mut known = Known::new();
-    let mut in_order = true;
+) {
+    let mut owners = Owners::new();
+    look(ctx, memory.umem, burst, (&mut owners, known));
+    if known.len() == burst.len() {
+        return;
+    }
     let (mut packets, mut bytes) = (0, 0);
-    for mut frame in burst.drain(..) {
-        let whose = glance(ctx.tables, umem.view(&mut frame).bytes());
-        let (owned, elsewhere) = match whose {
+    for (frame, owner) in burst.drain(..).zip(owners) {
+        match owner {
+            Some(owner) => {
+                packets += 1;
+                bytes += frame.total_len() as u64;
+                tx.hand_over(ctx, memory, frame, owner);
+            }
+            None => own.push(frame),
+        }
+    }
+    ctx.counters.received(ctx.port, false, packets, bytes);
+}
+
+/// Who owns each packet, when it is another worker; and what is known of the others.
+#[inline(always)]
+fn look<'a>(
+    ctx: &Ctx<'a>,
+    umem: &Umem,
+    burst: &mut Burst,
+    (owners, known): (&mut Owners, &mut Known<'a>),
+) {
+    for frame in burst.iter().take(AHEAD) {
+        umem.prefetch(frame);
+    }
+    let mut in_order = true;
+    for at in 0..burst.len() {
+        if let Some(frame) = burst.get(at + AHEAD) {
+            umem.prefetch(frame);
+        }
+        let (owned, elsewhere) = match glance(ctx.tables, umem.view(&mut burst[at]).bytes()) {
             Whose::Clear(owned, port) => (Some(owned), ctx.share.elsewhere(port)),
             Whose::NotOurs => (None, None),
             Whose::Unclear => {
@@ -45,20 +78,13 @@ pub fn deal<'a, S: Socket, T: Tap>(
                 (None, None)
             }
         };
-        match elsewhere {
-            Some(owner) if in_order => {
-                packets += 1;
-                bytes += frame.total_len() as u64;
-                tx.hand_over(ctx, memory, frame, owner);
-            }
-            _ => {
-                known.push(owned.filter(|_| elsewhere.is_none()));
-                own.push(frame);
-            }
+        if elsewhere.is_some() && in_order {
+            owners.push(elsewhere);
+        } else {
+            owners.push(None);
+            known.push(owned.filter(|_| elsewhere.is_none()));
         }
     }
-    ctx.counters.received(ctx.port, false, packets, bytes);
-    known
 }
 
 /// What a glance says of a packet.

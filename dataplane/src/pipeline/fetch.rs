@@ -11,12 +11,12 @@ use crate::tables::{FrontendId, SnatId};
 
 /// Asks for the flows of a burst: first the buckets of all, then, as those come in, the entries.
 #[inline]
-pub fn burst(flows: &FlowTable, subjects: &Subjects<'_>) -> Hashes {
-    let hashes: Hashes = subjects
-        .iter()
-        .map(|subject| subject.as_ref().map_or_else(|_| FlowHash::default(), |s| bucket(flows, s)))
-        .collect();
-    for (subject, hash) in subjects.iter().zip(&hashes) {
+pub fn burst(flows: &FlowTable, subjects: &Subjects<'_>, hashes: &mut Hashes) {
+    for subject in subjects {
+        let hash = subject.as_ref().map_or_else(|_| FlowHash::default(), |s| bucket(flows, s));
+        hashes.push(hash);
+    }
+    for (subject, hash) in subjects.iter().zip(hashes.iter()) {
         match subject {
             Ok(Subject::Service(..)) => flows.prefetch_flow(Direction::Forward, *hash),
             Ok(Subject::Reply(..) | Subject::NatReply(..)) => {
@@ -25,7 +25,6 @@ pub fn burst(flows: &FlowTable, subjects: &Subjects<'_>) -> Hashes {
             _ => {}
         }
     }
-    hashes
 }
 
 /// The hash of a packet's flow, whose bucket is asked for.

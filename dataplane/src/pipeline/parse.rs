@@ -1,6 +1,9 @@
 //! Bytes to facts. Everything that later steps rely on is checked here: versions, lengths, the
 //! IPv4 header checksum, and that all headers lie in the first chunk.
 
+/// What is behind an IPv6 header.
+mod v6;
+
 use zerocopy::{FromBytes, IntoBytes as _};
 
 use super::packet::{Arp, Body, Ip, Packet, Transport, Upper};
@@ -8,25 +11,22 @@ use super::{Ctx, Memory, Packets, vlan};
 use crate::addr::{Addr, Mac, Proto};
 use crate::drop_reason::DropReason;
 use crate::wire::tcp::Flags;
-use crate::wire::{arp, checksum, eth, icmp, ipv4, ipv6, ndp, tcp, udp};
+use crate::wire::{arp, checksum, eth, icmp, ipv4, tcp, udp};
 use crate::xsk::socket::Burst;
-
-const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
 pub(super) const TCP: u8 = Proto::Tcp as u8;
 pub(super) const UDP: u8 = Proto::Udp as u8;
 
 /// Frames whose headers are asked for before the one at hand is read.
-const AHEAD: usize = 8;
+pub(super) const AHEAD: usize = 8;
 
 /// Reads and counts every frame of a burst.
 #[inline]
-pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
+pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst, packets: &mut Packets) {
     let umem = memory.umem;
     for frame in burst.iter().take(AHEAD) {
         umem.prefetch(frame);
     }
-    let mut packets = Packets::new();
     let mut bytes = 0;
     for at in 0..burst.len() {
         if let Some(frame) = burst.get(at + AHEAD) {
@@ -35,10 +35,9 @@ pub fn burst(ctx: &Ctx<'_>, memory: &Memory<'_>, burst: &mut Burst) -> Packets {
         let view = umem.view(&mut burst[at]);
         let total = view.total_len();
         bytes += total as u64;
-        read(view.bytes(), total, &mut packets);
+        read(view.bytes(), total, packets);
     }
     ctx.counters.received(ctx.port, ctx.share.handed, packets.len() as u64, bytes);
-    packets
 }
 
 /// Reads a frame whose first chunk is `bytes` and whose length over all chunks is `total`. What
@@ -69,7 +68,7 @@ fn read(bytes: &[u8], total: usize, packets: &mut Packets) {
     let read = match header.ethertype.get() {
         _ if header.src[0] & 1 == 1 => Err(DropReason::Malformed),
         eth::IPV4 => read_v4(header, bytes, total, packets),
-        eth::IPV6 => read_v6(header, bytes, total, packets),
+        eth::IPV6 => v6::read(header, bytes, total, packets),
         eth::ARP => read_arp(header, bytes, packets),
         _ => Err(DropReason::UnknownEthertype),
     };
@@ -146,8 +145,8 @@ fn read_v4(
     }
     let room = Room::new(bytes, l4, l3 + usize::from(len))?;
     match ip.proto {
-        TCP => at.write(packets, Upper::Transport(tcp_facts(&room)?)),
-        UDP => at.write(packets, Upper::Transport(udp_facts(&room)?)),
+        TCP => at.write(packets, of_tcp(tcp_header(&room)?)),
+        UDP => at.write(packets, of_udp(udp_header(&room)?)),
         icmp::PROTO_V4 => at.write(packets, icmp_facts(&room)?),
         _ => at.write(packets, Upper::Other),
     }
@@ -180,100 +179,6 @@ impl V4<'_> {
     }
 }
 
-#[inline(never)]
-fn read_v6(
-    eth: &eth::Eth,
-    bytes: &[u8],
-    total: usize,
-    packets: &mut Packets,
-) -> Result<(), DropReason> {
-    let l3 = eth::LEN;
-    let ip = header::<ipv6::Ipv6>(bytes, l3)?;
-    let payload = ip.payload_len.get();
-    let len = (ipv6::LEN as u16).checked_add(payload).ok_or(DropReason::Malformed)?;
-    if ip.version_class_flow[0] >> 4 != 6 || payload == 0 || ip.src[0] == 0xff {
-        return Err(DropReason::Malformed);
-    }
-    let end = l3 + usize::from(len);
-    check_length(bytes, total, end)?;
-    let packet = &bytes[l3..end.min(bytes.len())];
-    let (l4, upper) = match ipv6::walk(packet, ip.next_header) {
-        Ok(ipv6::Upper::Transport { proto, offset }) => {
-            let room = Room::new(bytes, l3 + offset, end)?;
-            let upper = match proto {
-                TCP => Upper::Transport(tcp_facts(&room)?),
-                UDP => Upper::Transport(udp_facts(&room)?),
-                icmp::PROTO_V6 => icmp_facts(&room)?,
-                _ => Upper::Other,
-            };
-            (l3 + offset, upper)
-        }
-        Ok(ipv6::Upper::Fragment { offset }) => (l3 + offset, Upper::Fragment),
-        Err(ipv6::WalkError::Truncated) => return Err(DropReason::Truncated),
-        Err(ipv6::WalkError::Refused) => return Err(DropReason::ExtensionHeaders),
-    };
-    let src = Addr::v6(ip.src);
-    if src.is_v4() || Addr::v6(ip.dst).is_v4() {
-        // IPv4-mapped addresses do not belong on the wire; to us they would be IPv4 ones.
-        return Err(DropReason::Malformed);
-    }
-    // Nobody is reached at "unspecified"; only duplicate detection speaks from there.
-    let target = solicited(bytes, l4, upper)?;
-    let nobody = ip.src == [0; 16] && target.is_none();
-    if nobody || ip.src == LOOPBACK_V6 {
-        return Err(DropReason::Malformed);
-    }
-    if let Upper::Transport(Transport { proto: Proto::Udp, .. }) = upper
-        && header::<udp::Udp>(bytes, l4)?.checksum.get() == 0
-    {
-        // Not allowed over IPv6 (RFC 8200 section 8.1).
-        return Err(DropReason::BadChecksum);
-    }
-    let ip = Ip {
-        src,
-        dst: Addr::v6(ip.dst),
-        l3: l3 as u16,
-        l4: l4 as u16,
-        len,
-        ttl: ip.hop_limit,
-        may_fragment: false,
-        upper,
-    };
-    match (target, advertised(bytes, &ip)?) {
-        // Only what comes from the link counts as a question (RFC 4861 section 7.1.1).
-        (Some(target), _) if ip.ttl == ndp::HOP_LIMIT => {
-            push(packets, eth, Body::Solicitation(ip, target));
-        }
-        (_, Some(target)) => push(packets, eth, Body::Advertisement(target)),
-        _ => push(packets, eth, Body::Ip(ip)),
-    }
-    Ok(())
-}
-
-/// The address that a neighbour solicitation asks for. Behind a fragment header it asks for nothing
-/// (RFC 6980 section 5), and nobody writes other extension headers before it.
-fn solicited(bytes: &[u8], l4: usize, upper: Upper) -> Result<Option<Addr>, DropReason> {
-    let plain = l4 == eth::LEN + ipv6::LEN;
-    if !plain || upper != (Upper::Icmp { kind: icmp::v6::SOLICITATION }) {
-        return Ok(None);
-    }
-    let message = header::<ndp::Neighbour>(bytes, l4)?;
-    if message.code != 0 || message.target[0] == 0xff {
-        return Err(DropReason::Malformed);
-    }
-    Ok(Some(Addr::v6(message.target)))
-}
-
-/// The address that a neighbour advertisement claims. Only what comes from the link counts (RFC
-/// 4861 section 7.1.2).
-fn advertised(bytes: &[u8], ip: &Ip) -> Result<Option<Addr>, DropReason> {
-    if ip.upper != (Upper::Icmp { kind: icmp::v6::ADVERTISEMENT }) || ip.ttl != ndp::HOP_LIMIT {
-        return Ok(None);
-    }
-    let message = header::<ndp::Neighbour>(bytes, ip.l4())?;
-    Ok(Some(Addr::v6(message.target)))
-}
-
 /// The packet must not be longer than the frame. Behind it there may be Ethernet padding, but not
 /// in a chain, which is longer than any minimum.
 fn check_length(bytes: &[u8], total: usize, end: usize) -> Result<(), DropReason> {
@@ -304,33 +209,35 @@ impl<'a> Room<'a> {
 }
 
 #[inline(always)]
-fn tcp_facts(room: &Room<'_>) -> Result<Transport, DropReason> {
+fn tcp_header<'a>(room: &Room<'a>) -> Result<&'a tcp::Tcp, DropReason> {
     let tcp = header::<tcp::Tcp>(room.bytes, 0)?;
     let header_len = usize::from(tcp.offset >> 4) * 4;
     if header_len < tcp::LEN || header_len > room.len {
         return Err(DropReason::Malformed);
     }
-    Ok(Transport {
-        proto: Proto::Tcp,
-        src: tcp.src.get(),
-        dst: tcp.dst.get(),
-        flags: Flags(tcp.flags),
-    })
+    Ok(tcp)
 }
 
 #[inline(always)]
-fn udp_facts(room: &Room<'_>) -> Result<Transport, DropReason> {
+fn udp_header<'a>(room: &Room<'a>) -> Result<&'a udp::Udp, DropReason> {
     let udp = header::<udp::Udp>(room.bytes, 0)?;
     let len = usize::from(udp.len.get());
     if len < udp::LEN || len > room.len {
         return Err(DropReason::Malformed);
     }
-    Ok(Transport {
-        proto: Proto::Udp,
-        src: udp.src.get(),
-        dst: udp.dst.get(),
-        flags: Flags::default(),
-    })
+    Ok(udp)
+}
+
+#[inline(always)]
+fn of_tcp(tcp: &tcp::Tcp) -> Upper {
+    let (src, dst) = (tcp.src.get(), tcp.dst.get());
+    Upper::Transport(Transport { proto: Proto::Tcp, src, dst, flags: Flags(tcp.flags) })
+}
+
+#[inline(always)]
+fn of_udp(udp: &udp::Udp) -> Upper {
+    let (src, dst) = (udp.src.get(), udp.dst.get());
+    Upper::Transport(Transport { proto: Proto::Udp, src, dst, flags: Flags::default() })
 }
 
 fn icmp_facts(room: &Room<'_>) -> Result<Upper, DropReason> {

@@ -294,7 +294,7 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
 
     /// Gives a packet to the worker that owns its flow, as it came in: that worker reads it again, since
     /// its tables may be newer or older.
-    #[inline]
+    #[inline(always)]
     pub fn hand_over(
         &mut self,
         ctx: &Ctx<'_>,

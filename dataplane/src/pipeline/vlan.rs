@@ -51,7 +51,8 @@ pub(super) fn run<S: Socket, T: Tap>(
             classify::classify(ctx.tables, &ctx.share, port, packet)
         })
         .collect();
-    let hashes: Hashes = fetch::burst(ctx.flows, &subjects);
+    let mut hashes = Hashes::new();
+    fetch::burst(ctx.flows, &subjects, &mut hashes);
     let tx: &mut Tx<'_, S, Watched<'_>> = &mut tx.rare();
     let facts = packets.iter().zip(&subjects).zip(&hashes);
     for ((frame, vlan), ((packet, subject), hash)) in burst.drain(..).zip(vlans).zip(facts) {

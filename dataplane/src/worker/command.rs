@@ -54,7 +54,7 @@ pub struct Census {
 
 impl Census {
     /// Whether every chunk is accounted for. With several workers this holds for the sum of them,
-    /// while no packets come: a chunk may be at another worker than where it is at home.
+    /// while no packets come: workers owe each other chunks.
     #[must_use]
     pub fn balanced(&self) -> bool {
         self.pool + self.rx + self.tx + self.waiting + self.between == self.total

@@ -62,6 +62,7 @@ pub struct Peers {
     bells: Box<[Bell]>,
     /// By worker; nothing at its own place.
     outlets: Box<[Option<Outlet>]>,
+    /// By worker, without its own place.
     inlets: Vec<Inlet>,
 }
 
@@ -147,7 +148,17 @@ impl Peers {
         }
     }
 
-    /// Wakes a worker to which frames came home, if it sleeps.
+    /// Chunks that came from another worker with packets, less those that went to it.
+    #[inline]
+    #[must_use]
+    pub fn balance(&self, worker: usize) -> i64 {
+        let inlet = self.inlets.get(worker - usize::from(worker > self.own));
+        let outlet = self.outlets.get(worker).and_then(Option::as_ref);
+        let (came, went) = (inlet.map_or(0, Inlet::taken), outlet.map_or(0, Outlet::handed_over));
+        came.wrapping_sub(went) as i64
+    }
+
+    /// Wakes a worker to which frames were given back, if it sleeps.
     pub fn ring(&self, worker: usize) {
         self.bells[worker].ring();
     }

@@ -22,7 +22,8 @@ pub type Notes = ArrayVec<u64, BURST>;
 #[must_use]
 pub fn way(umem: &Umem, chunks: usize) -> (Outlet, Inlet) {
     let (sender, receiver) = spsc::ring(chunks);
-    (Outlet { sender, umem: umem.id() }, Inlet { receiver, umem: umem.id() })
+    let umem = umem.id();
+    (Outlet { sender, umem, notes: 0 }, Inlet { receiver, umem, notes: 0 })
 }
 
 /// The end at which packets are handed over.
@@ -30,6 +31,8 @@ pub fn way(umem: &Umem, chunks: usize) -> (Outlet, Inlet) {
 pub struct Outlet {
     sender: Sender,
     umem: u32,
+    /// Words that were no chunks.
+    notes: u64,
 }
 
 impl Outlet {
@@ -66,7 +69,18 @@ impl Outlet {
         let mut all: ArrayVec<u64, { CHAIN_MAX + 1 }> =
             words(&frame, u64::from(port) << PORT | NOTED).collect();
         all.push(note);
-        if self.sender.push(all.into_iter()) { Ok(()) } else { Err(frame) }
+        if !self.sender.push(all.into_iter()) {
+            return Err(frame);
+        }
+        self.notes += 1;
+        Ok(())
+    }
+
+    /// Chunks that were ever handed over here.
+    #[inline]
+    #[must_use]
+    pub const fn handed_over(&self) -> u64 {
+        self.sender.pushed() - self.notes
     }
 
     /// Shows the other worker what was handed over. Returns whether there was something.
@@ -81,6 +95,8 @@ impl Outlet {
 pub struct Inlet {
     receiver: Receiver,
     umem: u32,
+    /// Words that were no chunks.
+    notes: u64,
 }
 
 impl Inlet {
@@ -91,23 +107,41 @@ impl Inlet {
         let kind = kind_of(self.receiver.peek()?);
         while !burst.is_full() {
             let Some(word) = self.receiver.pop_if(|word| kind_of(word) == kind) else { break };
-            let mut frame = Frame::single(self.umem, word as u32, (word >> LEN) as u16);
-            let mut more = word & MORE != 0;
-            while let Some(word) = self.receiver.peek().filter(|_| more) {
-                self.receiver.pop();
-                more = word & MORE != 0;
-                let chunk = Chunk { index: word as u32, len: (word >> LEN) as u16 };
-                if frame.push(chunk).is_err() {
-                    unreachable!("a chain that was a frame before is one again");
-                }
+            let frame = Frame::single(self.umem, word as u32, (word >> LEN) as u16);
+            if word & (MORE | NOTED) == 0 {
+                burst.push(frame);
+            } else {
+                burst.push(self.take_rest(frame, word, notes));
             }
-            if word & NOTED != 0 {
-                notes.push(self.receiver.pop().unwrap_or_default());
-            }
-            burst.push(frame);
         }
         self.receiver.release();
         Some(kind & 0x7f)
+    }
+
+    /// The other chunks of a packet whose first word this is, and its note.
+    #[inline(never)]
+    fn take_rest(&mut self, mut frame: Frame, first: u64, notes: &mut Notes) -> Frame {
+        let mut more = first & MORE != 0;
+        while let Some(word) = self.receiver.peek().filter(|_| more) {
+            self.receiver.pop();
+            more = word & MORE != 0;
+            let chunk = Chunk { index: word as u32, len: (word >> LEN) as u16 };
+            if frame.push(chunk).is_err() {
+                unreachable!("a chain that was a frame before is one again");
+            }
+        }
+        if first & NOTED != 0 {
+            notes.push(self.receiver.pop().unwrap_or_default());
+            self.notes += 1;
+        }
+        frame
+    }
+
+    /// Chunks that were ever taken here.
+    #[inline]
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.receiver.taken() - self.notes
     }
 
     /// Whether no packet is there now.

@@ -1,44 +1,38 @@
 use super::frame::{Chunk, Frame};
 use super::umem::Umem;
+use crate::limits::BURST;
 use crate::spsc::{self, Receiver, Sender};
 
-/// Free chunks of one worker, last in first out, so that the next frame is warm in the cache. A
-/// chunk of another worker, which came here with a packet that was handed over, goes home to it.
+/// What workers may owe each other, all others together, of the chunks that a worker began with.
+const OWED: usize = 8;
+
+/// Free chunks of one worker, last in first out, so that the next frame is warm in the cache. Whoever
+/// has a chunk may use it: what comes with packets that others hand over stays, since as many go the
+/// other way in the long run, and the difference is settled (docs/decisions/0021).
 #[derive(Debug)]
 pub struct Pool {
     umem: u32,
-    /// Its own chunks are `count` ones from `first` on.
-    first: u32,
-    count: u32,
+    /// How many it began with.
+    count: usize,
     free: Vec<u32>,
-    homes: Homes,
-}
-
-/// The ways between the pools of the workers of one UMEM; each holds all chunks of the pool that
-/// it leads to, so it is never full.
-#[derive(Debug, Default)]
-struct Homes {
-    /// 2^64 by the number of chunks that each pool has at home: what multiplies need not divide.
-    inverse: u64,
+    /// More than this many chunks of another worker are given back.
+    keep: i64,
     /// By worker; nothing at the place of the pool itself.
-    out: Box<[Option<Sender>]>,
-    back: Vec<Receiver>,
+    ways: Box<[Option<Way>]>,
 }
 
-impl Homes {
-    /// The worker whose chunk this is. Exact, since indexes and counts have 32 bits.
-    #[inline]
-    const fn of(&self, index: u32) -> usize {
-        ((index as u128 * self.inverse as u128) >> 64) as usize
-    }
+/// The way between two pools, for free chunks.
+#[derive(Debug)]
+struct Way {
+    there: Sender,
+    back: Receiver,
 }
 
 impl Pool {
     /// Every chunk of `umem`. Called once for each UMEM: the chunks then exist once.
     pub(super) fn of(umem: &Umem) -> Self {
-        let count = umem.count();
-        let free = (0..count).rev().collect();
-        Self { umem: umem.id(), first: 0, count, free, homes: Homes::default() }
+        let free: Vec<_> = (0..umem.count()).rev().collect();
+        Self { umem: umem.id(), count: free.len(), free, keep: 0, ways: Box::default() }
     }
 
     /// Divides the chunks evenly among `workers`, those that are left over go to nobody.
@@ -47,29 +41,23 @@ impl Pool {
     /// When some are in use, or there are no workers.
     #[must_use]
     pub fn divide(self, workers: usize) -> Vec<Self> {
-        assert!(self.len() == self.count as usize, "frames are divided before any is used");
+        assert!(self.len() == self.count, "frames are divided before any is used");
         if workers == 1 {
             return vec![self];
         }
-        let count = self.count / u32::try_from(workers).expect("workers are few");
-        let mut pools: Vec<Self> = (0..workers as u32)
-            .map(|worker| {
-                let first = self.first + worker * count;
-                let free = (first..first + count).rev().collect();
-                let out = (0..workers).map(|_| None).collect();
-                let inverse = u64::MAX / u64::from(count) + 1;
-                let homes = Homes { inverse, out, back: Vec::new() };
-                Self { umem: self.umem, first, count, free, homes }
-            })
-            .collect();
-        for from in 0..workers {
-            for to in (0..workers).filter(|to| *to != from) {
-                let (sender, receiver) = spsc::ring(count as usize);
-                pools[from].homes.out[to] = Some(sender);
-                pools[to].homes.back.push(receiver);
-            }
-        }
-        pools
+        let count = self.count / workers;
+        let keep = (count / OWED / (workers - 1)).min(2 * BURST) as i64;
+        let share = |worker: usize| {
+            // Room for all there are: a worker never allocates.
+            let mut free = Vec::with_capacity(self.count);
+            let own = worker * count..(worker + 1) * count;
+            free.extend(own.rev().map(|index| self.free[self.count - 1 - index]));
+            free
+        };
+        let ways = ways(workers, count).into_iter();
+        ways.enumerate()
+            .map(|(worker, ways)| Self { umem: self.umem, count, free: share(worker), keep, ways })
+            .collect()
     }
 
     /// An empty frame, unless all are in use.
@@ -97,54 +85,53 @@ impl Pool {
 
     #[inline]
     pub(super) fn give_chunk(&mut self, chunk: Chunk) {
-        if chunk.index.wrapping_sub(self.first) < self.count {
-            debug_assert!(self.free.len() < self.count as usize, "a chunk came home twice");
-            self.free.push(chunk.index);
-        } else {
-            self.send_home(chunk.index);
+        debug_assert!(self.free.len() < self.free.capacity(), "a chunk came home twice");
+        self.free.push(chunk.index);
+    }
+
+    /// Gives back what is held of other workers beyond what may be owed; `handed` says how many chunks
+    /// came from a worker with packets, less those that went to it. What is in use stays owed.
+    #[inline]
+    pub fn settle(&mut self, handed: impl Fn(usize) -> i64) {
+        let ways = self.ways.iter_mut().enumerate();
+        for (worker, way) in ways.filter_map(|(worker, way)| Some((worker, way.as_mut()?))) {
+            let held = handed(worker) + way.balance();
+            if held > self.keep {
+                way.give_back(&mut self.free, held as usize);
+            }
         }
     }
 
-    #[inline(never)]
-    fn send_home(&mut self, index: u32) {
-        let home = self.homes.of(index);
-        let Some(Some(sender)) = self.homes.out.get_mut(home) else {
-            unreachable!("every chunk has a home");
-        };
-        let room = sender.push_one(u64::from(index));
-        debug_assert!(room, "the way home holds every chunk of that home");
-    }
-
-    /// Shows the other workers what came home to them, and has `told` know who they are.
+    /// Shows the other workers what was given back to them, and has `told` know who they are.
     #[inline]
     pub fn publish(&mut self, mut told: impl FnMut(usize)) {
-        for (worker, sender) in self.homes.out.iter_mut().enumerate() {
-            if sender.as_mut().is_some_and(Sender::publish) {
+        for (worker, way) in self.ways.iter_mut().enumerate() {
+            if way.as_mut().is_some_and(|way| way.there.publish()) {
                 told(worker);
             }
         }
     }
 
-    /// Takes what has come home from other workers.
+    /// Takes what other workers gave back.
     #[inline]
     pub fn welcome(&mut self) {
-        for back in &mut self.homes.back {
-            while let Some(index) = back.pop() {
-                debug_assert!(self.free.len() < self.count as usize, "a chunk came home twice");
+        for way in self.ways.iter_mut().flatten() {
+            while let Some(index) = way.back.pop() {
+                debug_assert!(self.free.len() < self.free.capacity(), "a chunk came home twice");
                 self.free.push(index as u32);
             }
-            back.release();
+            way.back.release();
         }
     }
 
-    /// Whether something has come home that was not taken yet.
+    /// Whether something was given back that was not taken yet.
     pub fn expects(&mut self) -> bool {
-        self.homes.back.iter_mut().any(|back| !back.is_empty())
+        self.ways.iter_mut().flatten().any(|way| !way.back.is_empty())
     }
 
-    /// Chunks that have come home and were not taken yet.
+    /// Chunks that were given back and not taken yet.
     pub fn returning(&mut self) -> usize {
-        self.homes.back.iter_mut().map(Receiver::len).sum()
+        self.ways.iter_mut().flatten().map(|way| way.back.len()).sum()
     }
 
     #[inline]
@@ -165,9 +152,93 @@ impl Pool {
         self.free.is_empty()
     }
 
-    /// Chunks that are at home here.
+    /// Chunks that it began with.
     #[must_use]
     pub const fn home(&self) -> usize {
-        self.count as usize
+        self.count
+    }
+}
+
+impl Way {
+    /// Chunks that came this way, less those that went.
+    #[inline]
+    fn balance(&self) -> i64 {
+        self.back.taken().wrapping_sub(self.there.pushed()) as i64
+    }
+
+    /// What does not fit now goes another time.
+    #[inline(never)]
+    fn give_back(&mut self, free: &mut Vec<u32>, held: usize) {
+        for _ in 0..held {
+            let Some(index) = free.pop() else { break };
+            if !self.there.push_one(u64::from(index)) {
+                free.push(index);
+                break;
+            }
+        }
+    }
+}
+
+/// Ways between each two of so many workers, for `chunks` chunks at once.
+fn ways(workers: usize, chunks: usize) -> Vec<Box<[Option<Way>]>> {
+    let mut all: Vec<Box<[Option<Way>]>> =
+        (0..workers).map(|_| (0..workers).map(|_| None).collect()).collect();
+    for from in 0..workers {
+        for to in 0..from {
+            let (there, theirs) = spsc::ring(chunks);
+            let (back, ours) = spsc::ring(chunks);
+            all[from][to] = Some(Way { there, back: ours });
+            all[to][from] = Some(Way { there: back, back: theirs });
+        }
+    }
+    all
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::umem::Layout;
+    use super::*;
+
+    fn two() -> [Pool; 2] {
+        let (_, pool) = Umem::simulated(Layout { stride: 2_048, count: 64 });
+        pool.divide(2).try_into().unwrap_or_else(|_| panic!("two pools"))
+    }
+
+    #[test]
+    fn each_chunk_is_in_one_pool() {
+        let (_, pool) = Umem::simulated(Layout { stride: 2_048, count: 100 });
+        let pools = pool.divide(3);
+        let mut all: Vec<u32> = pools.iter().flat_map(|pool| pool.free.clone()).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..99).collect::<Vec<_>>(), "one is left over");
+    }
+
+    #[test]
+    fn what_is_owed_is_settled_once_it_is_much() {
+        let [mut debtor, mut creditor] = two();
+        debtor.settle(|_| 4);
+        assert_eq!((debtor.len(), debtor.keep), (32, 4), "32 / 8 may be owed");
+        debtor.settle(|_| 5);
+        assert_eq!(debtor.len(), 27);
+        debtor.settle(|_| 5);
+        assert_eq!(debtor.len(), 27, "it is settled");
+        let mut told = Vec::new();
+        debtor.publish(|worker| told.push(worker));
+        assert!(told == [1] && creditor.expects() && creditor.returning() == 5);
+        creditor.welcome();
+        assert_eq!(creditor.len(), 37);
+        creditor.settle(|_| -5);
+        assert_eq!(creditor.len(), 37, "both count alike");
+    }
+
+    #[test]
+    fn what_is_in_use_stays_owed() {
+        let [mut debtor, _creditor] = two();
+        let in_use: Vec<Frame> = std::iter::from_fn(|| debtor.take()).collect();
+        debtor.settle(|_| 10);
+        assert_eq!(debtor.ways[1].as_ref().map(Way::balance), Some(0));
+        in_use.into_iter().for_each(|frame| debtor.give(frame));
+        debtor.settle(|_| 10);
+        assert_eq!((debtor.len(), debtor.ways[1].as_ref().map(Way::balance)), (22, Some(-10)));
     }
 }
