@@ -7,7 +7,7 @@ use zerocopy::FromBytes as _;
 
 use super::context::{Ctx, Memory};
 use super::parse::{AHEAD, TCP, UDP};
-use super::tap::Tap;
+use super::tap::Off;
 use super::tx::Tx;
 use crate::addr::{Addr, Class, L4Port, Proto};
 use crate::limits::BURST;
@@ -28,12 +28,12 @@ type Owners = ArrayVec<Option<Class>, BURST>;
 /// was handed over, else in `own`. Of what is not clear, [`super::classify`] says later whose it is: from
 /// the first such packet of a burst on nothing is handed over here, since it would overtake what may be
 /// of the same flow.
-pub fn deal<'a, S: Socket, T: Tap>(
+pub fn deal<'a, S: Socket>(
     ctx: &Ctx<'a>,
     memory: &mut Memory<'_>,
     (burst, own): (&mut Burst, &mut Burst),
     known: &mut Known<'a>,
-    tx: &mut Tx<'_, S, T>,
+    tx: &mut Tx<'_, S, Off>,
 ) {
     let mut owners = Owners::new();
     look(ctx, memory.umem, burst, (&mut owners, known));
@@ -46,7 +46,7 @@ pub fn deal<'a, S: Socket, T: Tap>(
             Some(owner) => {
                 packets += 1;
                 bytes += frame.total_len() as u64;
-                tx.hand_over(ctx, memory, frame, owner);
+                tx.hand_over_untouched(ctx, memory, frame, owner);
             }
             None => own.push(frame),
         }

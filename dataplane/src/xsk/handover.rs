@@ -105,7 +105,7 @@ impl Inlet {
     #[inline]
     pub fn take(&mut self, burst: &mut Burst, notes: &mut Notes) -> Option<u8> {
         let kind = kind_of(self.receiver.peek()?);
-        while !burst.is_full() {
+        for _ in 0..burst.remaining_capacity() {
             let Some(word) = self.receiver.pop_if(|word| kind_of(word) == kind) else { break };
             let frame = Frame::single(self.umem, word as u32, (word >> LEN) as u16);
             if word & (MORE | NOTED) == 0 {
