@@ -3,6 +3,10 @@
 //! next, and when to look again. Until when we lead stands in a cell that workers read
 //! (`docs/decisions/0020`).
 
+/// What an election is told from outside.
+mod terms;
+/// What it asks for, and what becomes of it.
+mod request;
 /// How long a lease lasts, and how often it is renewed.
 mod timing;
 /// The lease as it is written.
@@ -14,101 +18,22 @@ mod preferred;
 /// Which gateways are alive.
 mod gateways;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dataplane::tables::Deadline;
 use dataplane::time::BootTime;
 
-use crate::kubernetes::api::lease::{Lease, MicroTime};
-
 pub use gateways::{Gateways, heartbeat_lease};
 pub use preferred::preferred;
 pub use record::SUCCESSOR;
+pub use request::{Action, Decision, Outcome};
+pub use terms::{Now, OnApiLoss, Seat, Terms};
 pub use timing::Timing;
 pub use watched::Seen;
 use watched::Watched;
 
 /// Long ago: nobody leads.
 const ENDED: BootTime = BootTime(0);
-
-/// What becomes of our leadership while the API server is out of reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnApiLoss {
-    /// It ends with the lease.
-    #[default]
-    Release,
-    /// It goes on: nobody answers twice as long as nobody else reaches the server, either.
-    Hold,
-}
-
-/// The time, by both clocks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Now {
-    /// By which everything is decided.
-    pub boot: BootTime,
-    /// What is written into leases, for people.
-    pub wall: MicroTime,
-}
-
-/// Which lease it is, and who we are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
-    /// Namespace of the lease.
-    pub namespace: String,
-    /// Its name.
-    pub lease: String,
-    /// Our identity: the name of our node.
-    pub me: String,
-}
-
-/// What decides besides the lease itself.
-#[derive(Debug, Clone, Copy)]
-pub struct Terms<'t> {
-    /// Whether we may lead: a policy says so, we can serve, no worker is stalled, and we are not about
-    /// to stop.
-    pub willing: bool,
-    /// Gateways that are alive and may lead, as far as we know; we are among them whenever we are
-    /// willing.
-    pub candidates: &'t BTreeSet<String>,
-}
-
-/// What to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Nothing, until something is seen or it is time to look again.
-    Nothing,
-    /// Read the lease.
-    Read,
-    /// Make this lease; whoever is first has it.
-    Create(Lease),
-    /// Write this lease over the version that it names.
-    Replace(Lease),
-}
-
-/// What to do, and when to ask again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    /// To be done now; [`Election::finish`] has to be told what became of it, also when no answer came.
-    pub action: Action,
-    /// When to decide again even if nothing is seen.
-    pub look: Option<BootTime>,
-}
-
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was written, and looks like this now.
-    Written(Lease),
-    /// It was read; `None`: there is none.
-    Read(Option<Lease>),
-    /// Somebody else has written, made or deleted it meanwhile.
-    Conflict,
-    /// No answer, or none that says anything of the lease: it may have been written.
-    Unreachable,
-    /// The server will not have it, such as for missing permissions.
-    Refused,
-}
 
 /// The election of one leader, as seen by one gateway. It asks for one request at a time.
 #[derive(Debug)]
@@ -128,6 +53,8 @@ pub struct Election {
     /// What was seen is out of date.
     stale: bool,
     unreachable: bool,
+    /// The server was out of reach while somebody else held the lease.
+    was_cut_off: bool,
     /// The next request is not sent before.
     not_before: BootTime,
 }
@@ -147,6 +74,7 @@ impl Election {
             busy: false,
             stale: false,
             unreachable: false,
+            was_cut_off: false,
             not_before: ENDED,
         }
     }
@@ -199,12 +127,20 @@ impl Election {
             Outcome::Read(lease) => {
                 self.stale = false;
                 self.observe(now, lease.as_ref().map_or(Seen::Gone { version: None }, Seen::Lease));
+                if std::mem::take(&mut self.was_cut_off) {
+                    self.spare_holder(now);
+                }
             }
             Outcome::Conflict => {
                 self.stale = true;
                 self.back_by_lease();
             }
-            Outcome::Unreachable => self.not_before = now.after(self.timing.retry),
+            Outcome::Unreachable => {
+                self.not_before = now.after(self.timing.retry);
+                if self.holder() != Some(&self.seat.me) {
+                    (self.stale, self.was_cut_off) = (true, true);
+                }
+            }
             Outcome::Refused => {
                 self.not_before = now.after(self.timing.retry);
                 self.back_by_lease();
@@ -278,6 +214,15 @@ impl Election {
         if watched.lease.is_some() { Action::Replace(lease) } else { Action::Create(lease) }
     }
 
+    /// The server is back. That a lease ran out meanwhile does not say that its holder is gone: he could
+    /// not renew it, either. He gets the time in which one renews.
+    fn spare_holder(&mut self, now: BootTime) {
+        let spared = now.after(self.timing.renew);
+        if let Some(watched) = self.watched.as_mut().filter(|watched| watched.holder().is_some()) {
+            watched.free_at = watched.free_at.max(spared);
+        }
+    }
+
     /// We lead for as long as the lease says, and no longer.
     fn back_by_lease(&mut self) {
         let backed = self.renewed.map(|sent| sent.after(self.timing.duration));
@@ -296,16 +241,6 @@ impl Election {
             let longer = now.after(self.timing.duration);
             self.deadline.set(self.deadline.get().max(longer));
         }
-    }
-}
-
-impl Decision {
-    const fn now(action: Action) -> Self {
-        Self { action, look: None }
-    }
-
-    const fn wait(look: Option<BootTime>) -> Self {
-        Self { action: Action::Nothing, look }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The end of the line: a frame goes to the socket of its port, waits for its next hop, or goes
 //! home to the pool. It is counted here, once.
 
+/// What says that an address is ours.
+mod advertise;
+
 use super::context::{Ctx, Memory};
 use super::plan::Fate;
-use super::rewrite::neighbour;
 use super::tap::{Off, Tap};
 use super::vlan;
 use super::waiting::{Origin, Outcome, Waiting};
@@ -129,35 +131,6 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
         self.push(self.lane, ctx, memory, frame)
     }
 
-    /// Answers who asked for `addr`, unless its deadline has passed since that was decided. The clock
-    /// of the turn does not say so: the question may have waited while the process was stopped.
-    #[cold]
-    #[inline(never)]
-    fn advertise(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, frame: Frame, addr: &Addr) {
-        if ctx.tables.deadlines.over(addr) {
-            return self.end(ctx, memory, frame, DropReason::LeaseExpired);
-        }
-        match self.answer(ctx, memory, frame) {
-            true => ctx.counters.replied.add(1),
-            false => ctx.counters.dropped(DropReason::TxFull),
-        }
-        self.hurry(ctx, addr);
-    }
-
-    /// Has the kernel send what says that we have `addr`, if that has a deadline: the ring must not
-    /// keep it until the end of a turn in which the process is stopped.
-    fn hurry(&mut self, ctx: &Ctx<'_>, addr: &Addr) {
-        if ctx.tables.deadlines.get(addr).is_none() {
-            return;
-        }
-        for lane in self.lanes.iter_mut().filter(|lane| lane.dirty) {
-            // As at the end of the turn, which tries again: an error is that of the device.
-            if let Ok(left) = lane.socket.kick() {
-                lane.dirty = left;
-            }
-        }
-    }
-
     /// Sends what waited and is ready, and ends what waited too long.
     pub fn release_waiting(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>) {
         let tables = ctx.tables;
@@ -177,20 +150,6 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
                 }
             }
         }
-    }
-
-    /// Tells everybody on the link of `port` that we have `addr`, unless its deadline has passed.
-    pub fn announce(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, port: PortId, addr: Addr) {
-        let Some(mut frame) = memory.pool.take() else {
-            return lost(ctx, Origin::Ours, DropReason::NoFrame);
-        };
-        neighbour::announce(&mut memory.umem.view(&mut frame), ctx.tables.port(port).mac, addr);
-        if ctx.tables.deadlines.over(&addr) {
-            memory.pool.give(frame);
-            return lost(ctx, Origin::Ours, DropReason::LeaseExpired);
-        }
-        self.transmit(ctx, memory, (frame, Origin::Ours), port);
-        self.hurry(ctx, &addr);
     }
 
     /// Sends a frame of our own that does not come of the packet at hand, before that goes.

@@ -58,6 +58,7 @@ impl Deadlines {
     /// whole process may have been stopped for longer than any lease lasts.
     #[must_use]
     pub fn over(&self, addr: &Addr) -> bool {
+        // In this order: whoever is stopped between the two sees a later time, not a later deadline.
         self.get(addr).is_some_and(|deadline| deadline.get() <= BootTime::now())
     }
 }

@@ -26,7 +26,7 @@ pub fn is_first(seat: &Seat, watched: &Watched, candidates: &BTreeSet<String>) -
     // Whoever has let it run out is not alive, though his heartbeat may have some time left.
     let lapsed = watched.holder();
     let others = candidates.iter().map(String::as_str).filter(|other| Some(*other) != lapsed);
-    preferred(&seat.lease, others.chain([me])) == Some(me)
+    preferred(&seat.lease, others) == Some(me)
 }
 
 /// Who shall have a lease that we give up.

@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::kubernetes::api::lease::{LeaseMetadata, LeaseSpec};
+use crate::kubernetes::api::lease::{Lease, LeaseMetadata, LeaseSpec, MicroTime};
 
 const LEASE: &str = "cilium-l2announce-default-svc1";
 /// For [`LEASE`], "gw2" comes before "gw1".
@@ -374,15 +376,15 @@ fn a_lease_that_somebody_deletes_ends_and_is_held_until_it_would_have_run_out() 
 
 #[test]
 fn gateways_are_alive_while_their_heartbeats_change() {
-    let mut gateways = Gateways::new(timing());
-    let alive = |gateways: &Gateways, ms| Vec::from_iter(gateways.alive(at(ms)));
+    let mut gateways = Gateways::new("gw9", timing());
+    let alive = |gateways: &Gateways, ms| Vec::from_iter(gateways.candidates(at(ms)));
     let (one, two) = (heartbeat_lease("gw1"), heartbeat_lease("gw2"));
     assert_eq!(one, "portreeve-gateway-gw1");
     gateways.observe(at(0), &one, Seen::Lease(&held("gw1", 1, "a")));
     gateways.observe(at(1_000), &two, Seen::Lease(&held("gw2", 2, "a")));
     gateways.observe(at(1_000), LEASE, Seen::Lease(&held("gw3", 3, "a")));
     assert_eq!(
-        (alive(&gateways, 1_000), gateways.next_end(at(1_000))),
+        (alive(&gateways, 1_000), gateways.next_change(at(1_000))),
         (vec!["gw1".into(), "gw2".into()], Some(at(3_000)))
     );
     gateways.observe(at(2_000), &one, Seen::Lease(&held("gw1", 4, "a")));
@@ -390,7 +392,32 @@ fn gateways_are_alive_while_their_heartbeats_change() {
     gateways.observe(at(3_500), &one, Seen::Lease(&held("gw1", 5, "b")));
     assert_eq!(alive(&gateways, 4_000), ["gw1"]);
     gateways.observe(at(4_000), &one, Seen::Lease(&held("", 6, "c")));
-    assert_eq!((alive(&gateways, 4_000), gateways.next_end(at(4_000))), (vec![], None));
+    assert_eq!((alive(&gateways, 4_000), gateways.next_change(at(4_000))), (vec![], None));
     gateways.observe(at(4_000), &two, Seen::Gone { version: Some(7) });
     assert_eq!(alive(&gateways, 1_000), [""; 0]);
+}
+
+#[test]
+fn who_has_just_started_leaves_others_the_time_to_be_seen() {
+    let mut gateways = Gateways::new("gw1", timing());
+    let own = heartbeat_lease("gw1");
+    gateways.observe(at(0), &own, Seen::Lease(&held("gw1", 1, "a")));
+    assert!(gateways.candidates(at(99)).is_empty());
+    assert_eq!(gateways.next_change(at(0)), Some(at(100)));
+    assert_eq!(Vec::from_iter(gateways.candidates(at(100))), ["gw1"]);
+    gateways.observe(at(1_000), &own, Seen::Lease(&held("gw1", 2, "b")));
+    assert_eq!(gateways.candidates(at(1_000)).len(), 1);
+}
+
+#[test]
+fn a_holder_who_could_not_renew_it_either_is_spared_when_the_server_is_back() {
+    let mut bench = Bench::new(SECOND);
+    bench.see(0, &held(FIRST, 9, "a"));
+    replaced(bench.decide(3_000));
+    bench.finish(3_500, 3_000, Outcome::Unreachable);
+    assert_eq!(bench.decide(3_700).action, Action::Read);
+    bench.finish(60_000, 3_700, Outcome::Read(Some(held(FIRST, 9, "a"))));
+    bench.assert_waits(60_000, 61_000);
+    // Only once: he has not come.
+    replaced(bench.decide(61_000));
 }
