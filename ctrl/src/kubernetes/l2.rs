@@ -17,7 +17,7 @@ use crate::kubernetes::api::metadata::{Key, Timestamp};
 use crate::kubernetes::api::selector::Labels;
 
 pub use groups::{Group, router_lease};
-pub use why::{Miss, WhyNot};
+pub use why::{Miss, Reason, WhyNot};
 
 /// The class of services that are announced, besides those without one.
 pub const CLASS: &str = "io.cilium/l2-announcer";

@@ -8,8 +8,8 @@ use super::server::Server;
 
 pub const GATEWAYS: usize = 3;
 pub const LEASES: usize = 6;
-/// After so many milliseconds a gateway gives an answer up.
-const PATIENCE: u64 = 500;
+/// After so many milliseconds a gateway gives an answer up; where all is rough, it is more patient.
+const PATIENCE: [u64; 2] = [500, 2_500];
 
 /// Something goes wrong.
 #[derive(Debug, Clone, Copy)]
@@ -210,7 +210,7 @@ impl World {
         for request in requests {
             let (lease, number) = (request.lease.clone(), request.number);
             let given_up = Event::Answered(n, lease, number, Outcome::Unreachable);
-            self.later(self.now + PATIENCE, given_up);
+            self.later(self.now + PATIENCE[usize::from(self.rough)], given_up);
             if !self.is_lost(n) {
                 let at = self.now + self.latency();
                 self.later(at, Event::Arrived(n, request));
