@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::addr::{L4Port, Proto};
-use dataplane::tables::Timeouts;
 use dataplane::tables::flow_hash::HashSeeds;
 use dataplane::tables::frontend::Mode;
+use dataplane::tables::{Deadlines, Timeouts};
 use ipnet::IpNet;
 
 use crate::problem::Place;
@@ -84,6 +84,9 @@ pub struct Desired {
     pub services: Vec<Arc<Service>>,
     /// Addresses that are apart from the rule now. No source says this: the overlay adds it.
     pub apart: Arc<Apart>,
+    /// Until when addresses with a lease may be announced; all others are for good. Cells that are
+    /// renewed while they are in force: that is no change.
+    pub deadlines: Arc<Deadlines>,
 }
 
 impl Desired {

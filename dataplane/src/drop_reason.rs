@@ -99,6 +99,8 @@ drop_reasons! {
     NoFrame = "no_frame",
     /// ARP or NDP for an address that we do not answer for on this port.
     NotAnnounced = "not_announced",
+    /// ARP or NDP for an address whose lease ran out before the answer could leave.
+    LeaseExpired = "lease_expired",
     /// An ARP or NDP message that asks for nothing.
     NeighbourOther = "neighbour_other",
     /// More ARP or NDP questions than we answer in a second.

@@ -11,6 +11,8 @@ pub mod port;
 pub mod vlan;
 /// Addresses that we own: VIPs and SNAT addresses.
 pub mod address;
+/// Until when addresses may be announced.
+pub mod deadline;
 /// Frontends: (VIP, port, protocol) and how it is balanced.
 pub mod frontend;
 /// What a service does besides balancing: affinity, allowed clients, hairpin, MSS.
@@ -34,6 +36,7 @@ pub mod publish;
 
 pub use address::{Addresses, Owned, SnatAddress, Vip};
 pub use backend::{Backend, BackendState};
+pub use deadline::{Deadline, Deadlines};
 pub use frontend::{Frontend, Frontends};
 pub use id::{BackendId, FrontendId, HopId, Id, Slab, SnatId};
 pub use maglev::Maglev;

@@ -1,6 +1,8 @@
 //! The one place of the packet path that reads a clock. Everybody else is handed the time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds since the worker started, modulo 2^32 (49 days). Compare by
 /// [`Tick::since`] only: the difference is right over a wrap.
@@ -38,6 +40,34 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Tick {
         Tick(self.0.elapsed().as_millis() as u32)
+    }
+}
+
+/// Nanoseconds since the machine was started, those included in which it was suspended
+/// (`CLOCK_BOOTTIME`). Leases are counted by it: others count on while we do not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct BootTime(pub u64);
+
+impl BootTime {
+    /// The time now.
+    #[must_use]
+    pub fn now() -> Self {
+        let now = clock_gettime(ClockId::Boottime);
+        // Neither is negative since the start of the machine.
+        Self(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+    }
+
+    /// The time `span` after this.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(span))
+    }
+
+    /// The time from `earlier` until this; none when that is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 

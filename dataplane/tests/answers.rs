@@ -87,35 +87,6 @@ fn advertisement(from: &str, target: &str, mac: [u8; 6]) -> Vec<u8> {
     packet
 }
 
-fn arp(sender: &str, target: &str, operation: u8) -> Vec<u8> {
-    let mut packet =
-        [&[0xff; 6][..], &CLIENT_MAC, &[8, 6, 0, 1, 8, 0, 6, 4, 0, operation]].concat();
-    packet.extend(CLIENT_MAC);
-    packet.extend(addr(sender).v4_octets());
-    packet.extend([0; 6]);
-    packet.extend(addr(target).v4_octets());
-    packet.resize(60, 0);
-    packet
-}
-
-fn solicitation(src: &str, target: &str, hop_limit: u8) -> Vec<u8> {
-    let mut group = *addr("ff02::1:ff00:0").octets();
-    group[13..].copy_from_slice(&addr(target).octets()[13..]);
-    let mut body = vec![0; 4];
-    body.extend(addr(target).octets());
-    if src != "::" {
-        body.extend([1, 1]);
-        body.extend(CLIENT_MAC);
-    }
-    let mut packet = Vec::new();
-    etherparse::PacketBuilder::ethernet2(CLIENT_MAC, [0x33, 0x33, 0xff, 0, 1, 0])
-        .ipv6(*addr(src).octets(), group, hop_limit)
-        .icmpv6_raw(135, 0, body[..4].try_into().unwrap())
-        .write(&mut packet, &body[4..])
-        .unwrap();
-    packet
-}
-
 #[test]
 fn a_solicitation_from_beyond_the_link_is_not_answered() {
     let mut world = World::new();

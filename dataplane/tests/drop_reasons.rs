@@ -15,8 +15,9 @@ use packet::*;
 use portreeve_dataplane::drop_reason::DropReason;
 use portreeve_dataplane::tables::frontend::Mode;
 use portreeve_dataplane::tables::{
-    Backend, BackendId, Frontends, Routing, Slab, Sources, Stateless,
+    Backend, BackendId, Deadline, Frontends, Routing, Slab, Sources, Stateless,
 };
+use portreeve_dataplane::time::BootTime;
 use world::*;
 
 fn few_ports() -> Options {
@@ -58,15 +59,6 @@ fn edited(at: usize, value: u8) -> Vec<u8> {
     let mut packet = datagram();
     packet[L3 + at] = value;
     fix_ipv4(&mut packet);
-    packet
-}
-
-fn arp(target: &str, operation: u8) -> Vec<u8> {
-    let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, operation];
-    let mut packet = [&[0xff; 6][..], &CLIENT_MAC, &head, &CLIENT_MAC].concat();
-    packet.extend(addr(CLIENT).v4_octets());
-    packet.extend([0; 6]);
-    packet.extend(addr(target).v4_octets());
     packet
 }
 
@@ -162,6 +154,11 @@ fn denied(tables: &mut portreeve_dataplane::tables::Tables) {
     });
 }
 
+fn lease_expired(tables: &mut portreeve_dataplane::tables::Tables) {
+    let ended = Deadline::new(BootTime::default());
+    tables.deadlines = Arc::new([(addr(VIP), ended)].into_iter().collect());
+}
+
 fn no_snat(tables: &mut portreeve_dataplane::tables::Tables) {
     tables.snat = Arc::default();
 }
@@ -250,8 +247,8 @@ fn by_bytes() -> Vec<(DropReason, Cause)> {
         (R::TtlExceeded, one(0, old_ttl)),
         (R::NoFlow, one(0, mid_flow)),
         (R::ReplyUnknown, one(1, unknown_reply)),
-        (R::NotAnnounced, one(1, arp(VIP, 1))),
-        (R::NeighbourOther, one(0, arp(VIP, 2))),
+        (R::NotAnnounced, one(1, arp(CLIENT, VIP, 1))),
+        (R::NeighbourOther, one(0, arp(CLIENT, VIP, 2))),
         (R::OtherHost, one(0, other_host)),
     ]
 }
@@ -286,6 +283,7 @@ fn by_state() -> Vec<(DropReason, Cause)> {
             }),
         ),
         (R::SourceDenied, changed(denied, syn())),
+        (R::LeaseExpired, changed(lease_expired, arp(CLIENT, VIP, 1))),
         (R::NoSnatAddress, changed(no_snat, syn())),
         (R::NoRoute, changed(no_route, syn())),
         (R::HopUnresolved, Box::new(hop_unresolved)),
@@ -309,7 +307,7 @@ fn by_state() -> Vec<(DropReason, Cause)> {
             Box::new(|| {
                 let mut world = World::new();
                 while world.drops(R::NeighbourLimited) == 0 {
-                    world.send(0, &arp(VIP, 1));
+                    world.send(0, &arp(CLIENT, VIP, 1));
                 }
                 world
             }),

@@ -24,6 +24,9 @@ impl Compiler {
         if moved {
             self.amend_hops(&last);
         }
+        last.desired.deadlines = Arc::clone(&change.deadlines);
+        let tables = &mut self.memo.compiled.tables;
+        tables.deadlines = kept(&tables.deadlines, change.deadlines.clone());
         self.amend_backends(&last.plan, &change, &over, moved);
         self.amend_frontends(&last.plan, &change, &left);
         self.amend_views(&change);

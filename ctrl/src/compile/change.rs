@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::addr::Addr;
+use dataplane::tables::Deadlines;
 use dataplane::tables::frontend::Mode;
 
 use super::backends::BackendPlan;
@@ -28,6 +29,8 @@ pub struct Change {
     pub sources: Uses<Addr>,
     /// The neighbours, when they are others.
     pub neighbours: Option<Vec<Neighbour>>,
+    /// Nothing follows from them but themselves.
+    pub deadlines: Arc<Deadlines>,
 }
 
 /// One service as it is wanted now.
@@ -56,6 +59,7 @@ pub fn plan(
     let others = last.topology.neighbours != topology.neighbours;
     let mut change = Change {
         sources: last.plan.sources.clone(),
+        deadlines: Arc::clone(&desired.deadlines),
         neighbours: others.then(|| topology.neighbours.clone()),
         ..Change::default()
     };

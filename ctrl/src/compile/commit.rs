@@ -130,6 +130,7 @@ impl Compiler {
                 ports: kept(&old.tables.ports, plan.ports.ports.as_slice().into()),
                 vlans: kept(&old.tables.vlans, plan.ports.vlans.as_slice().into()),
                 addresses: kept(&old.tables.addresses, Arc::new(owned.into_iter().collect())),
+                deadlines: kept(&old.tables.deadlines, Arc::clone(&desired.deadlines)),
                 frontends,
                 backends,
                 nat_backends,

@@ -14,3 +14,7 @@ pub mod selector;
 pub mod pool;
 /// Services.
 pub mod service;
+/// Policies that say who announces what.
+pub mod l2_policy;
+/// Who leads.
+pub mod lease;

@@ -61,6 +61,9 @@ pub const fn advice(reason: DropReason) -> &'static str {
         }
         R::TxFull | R::NoFrame => "raise `ring` and `frames` in [worker]",
         R::NotAnnounced => "this VIP is not announced on this port: see `announce` of its services",
+        R::LeaseExpired => {
+            "the address's lease is not renewed, so that another gateway can take it: is the API server within reach?"
+        }
         R::NeighbourOther => "the message asks for nothing",
         R::NeighbourLimited => "somebody asks for addresses at a great rate: find out who",
         R::OtherHost => "the frame is for another station: a switch floods",

@@ -75,6 +75,8 @@ pub enum Fate<'a> {
     Split,
     /// The answer to a question, back where it came from.
     Reply,
+    /// The answer to who asked for this address of ours, if it may still be announced.
+    Advertise(&'a Addr),
     /// Ended for this reason; the frame tells the sender.
     Refuse(DropReason),
 }

@@ -229,7 +229,7 @@ impl<'t> Rehearsal<'t> {
         };
         let mut plan = Plan::default();
         let verdict = match stage::stage(&mut ctx, &packet, &subject, hash, &mut plan) {
-            Ok(()) => Verdict::of(&plan),
+            Ok(()) => Verdict::of(self.tables, &plan),
             Err(reason) => Verdict::Drop(reason),
         };
         (Ok(Kind::of(&subject)), verdict)
@@ -280,8 +280,14 @@ impl Kind {
 }
 
 impl Verdict {
-    fn of(plan: &Plan<'_>) -> Self {
+    fn of(tables: &Tables, plan: &Plan<'_>) -> Self {
         match *plan {
+            Plan::AnswerArp(arp) if tables.deadlines.over(&arp.target) => {
+                Self::Drop(DropReason::LeaseExpired)
+            }
+            Plan::AnswerSolicitation(_, target) if tables.deadlines.over(target) => {
+                Self::Drop(DropReason::LeaseExpired)
+            }
             Plan::Translate(_, translate) | Plan::Clamp(_, translate, _) => {
                 Self::Forward(translate, None)
             }

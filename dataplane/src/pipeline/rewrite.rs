@@ -73,12 +73,12 @@ pub fn rewrite<'p>(
         Plan::AnswerArp(arp) => {
             memory.pool.shorten(frame);
             neighbour::answer_arp(&mut memory.umem.view(frame), back(), arp);
-            Ok(Fate::Reply)
+            Ok(Fate::Advertise(&arp.target))
         }
         Plan::AnswerSolicitation(ip, target) => {
             neighbour::answer_solicitation(&mut memory.umem.view(frame), back(), ip, target)?;
             memory.pool.shorten(frame);
-            Ok(Fate::Reply)
+            Ok(Fate::Advertise(target))
         }
         Plan::AnswerEcho(ip) => {
             echo::answer(&mut memory.umem.view(frame), back(), ip)?;

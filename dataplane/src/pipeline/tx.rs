@@ -1,9 +1,11 @@
 //! The end of the line: a frame goes to the socket of its port, waits for its next hop, or goes
 //! home to the pool. It is counted here, once.
 
+/// What says that an address is ours.
+mod advertise;
+
 use super::context::{Ctx, Memory};
 use super::plan::Fate;
-use super::rewrite::neighbour;
 use super::tap::{Off, Tap};
 use super::vlan;
 use super::waiting::{Origin, Outcome, Waiting};
@@ -104,6 +106,7 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
                 true => counters.replied.add(1),
                 false => counters.dropped(DropReason::TxFull),
             },
+            Fate::Advertise(addr) => self.advertise(ctx, memory, frame, addr),
             Fate::Refuse(reason) => {
                 counters.dropped(reason);
                 self.tap.became(Note::Dropped(reason));
@@ -147,15 +150,6 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
                 }
             }
         }
-    }
-
-    /// Tells everybody on the link of `port` that we have `addr`.
-    pub fn announce(&mut self, ctx: &Ctx<'_>, memory: &mut Memory<'_>, port: PortId, addr: Addr) {
-        let Some(mut frame) = memory.pool.take() else {
-            return lost(ctx, Origin::Ours, DropReason::NoFrame);
-        };
-        neighbour::announce(&mut memory.umem.view(&mut frame), ctx.tables.port(port).mac, addr);
-        self.transmit(ctx, memory, (frame, Origin::Ours), port);
     }
 
     /// Sends a frame of our own that does not come of the packet at hand, before that goes.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::address::{Addresses, SnatAddress};
 use super::backend::Backend;
+use super::deadline::Deadlines;
 use super::flow_hash::HashSeeds;
 use super::frontend::Frontends;
 use super::id::Slab;
@@ -39,6 +40,8 @@ pub struct Tables {
     pub vlans: Arc<[Vlan]>,
     /// Addresses that we own.
     pub addresses: Arc<Addresses>,
+    /// Until when some of them may be announced.
+    pub deadlines: Arc<Deadlines>,
     /// Services, one entry per (VIP, port, protocol).
     pub frontends: Arc<Frontends>,
     /// Backends, removed ones included while flows may refer to them.

@@ -47,12 +47,15 @@ pub struct Options {
     pub mtus: [u16; 2],
     pub snat_ports: std::ops::RangeInclusive<u16>,
     pub frames: u32,
+    /// Wasted for each packet between the beginning of the turn and the packet.
+    pub delay_ns: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let mtus = [1500, 1500];
-        Self { flows: 1024, stride: 2048, mtus, snat_ports: 20_000..=29_999, frames: 1024 }
+        let snat_ports = 20_000..=29_999;
+        Self { flows: 1024, stride: 2048, mtus, snat_ports, frames: 1024, delay_ns: 0 }
     }
 }
 
@@ -111,7 +114,7 @@ impl World {
             flows: FlowTableConfig { flows: options.flows, pairs: 64 },
             idle,
             more_lanes: crossbeam::channel::never(),
-            delay_ns: 0,
+            delay_ns: options.delay_ns,
         });
         Self { worker, publisher, counters, commands, asked, claimed }
     }

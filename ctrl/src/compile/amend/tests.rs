@@ -7,6 +7,9 @@ mod edit;
 /// Whether two compilers came to the same.
 mod same;
 
+use dataplane::addr::Addr;
+use dataplane::tables::{Deadline, Deadlines};
+use dataplane::time::BootTime;
 use proptest::prelude::*;
 
 use super::*;
@@ -154,4 +157,27 @@ fn a_backend_out_of_reach_is_a_warning_of_its_service_until_it_goes() {
     assert_eq!(warnings(&pair).len(), 1);
     assert!(pair.apply(&Edit::Remove { service: 0, backend: 2 }, Strictness::Running));
     assert!(warnings(&pair).is_empty());
+}
+
+#[test]
+fn deadlines_are_amended_and_a_renewal_is_no_change() {
+    let mut pair = Pair::new();
+    let vip = Addr::v4([10, 9, 0, 1]);
+    let lease = |pair: &Pair, deadline: &Deadline| {
+        let deadlines = Deadlines::from_iter([(vip, deadline.clone())]);
+        Desired { deadlines: Arc::new(deadlines), ..pair.desired.clone() }
+    };
+    let deadline = Deadline::new(BootTime(5));
+    let wanted = lease(&pair, &deadline);
+    assert!(pair.compile(Strictness::Running, &wanted));
+    let before = pair.quick.memo.compiled.clone();
+    assert_eq!(before.tables.deadlines.get(&vip), Some(&deadline));
+    deadline.set(BootTime(10));
+    let again = lease(&pair, &deadline);
+    assert_eq!(again, wanted);
+    assert!(pair.compile(Strictness::Running, &again));
+    let after = &pair.quick.memo.compiled;
+    assert!(Arc::ptr_eq(&before.tables.deadlines, &after.tables.deadlines));
+    assert!(Arc::ptr_eq(&before.tables.addresses, &after.tables.addresses));
+    assert_eq!(after.tables.deadlines.get(&vip).unwrap().get(), BootTime(10));
 }

@@ -76,9 +76,47 @@ impl LabelSelector {
         }
         Ok(selects)
     }
+
+    /// What keeps it from selecting an object with these labels, in words for people: nothing, if it
+    /// selects it.
+    ///
+    /// # Errors
+    /// As [`Self::selects`].
+    pub fn obstacles(&self, labels: &Labels) -> Result<Vec<String>, SelectorError> {
+        let differs =
+            self.match_labels.iter().filter(|(key, value)| labels.get(*key) != Some(value));
+        let mut obstacles: Vec<_> =
+            differs.map(|(key, value)| lacks(labels, key, std::slice::from_ref(value))).collect();
+        for requirement in &self.match_expressions {
+            if !requirement.holds(labels)? {
+                obstacles.push(requirement.obstacle(labels));
+            }
+        }
+        Ok(obstacles)
+    }
+}
+
+/// How a label differs from the values that are wanted; without any, it has to be there.
+fn lacks(labels: &Labels, key: &str, wanted: &[String]) -> String {
+    let wanted = wanted.join("' or '");
+    match labels.get(key) {
+        None if wanted.is_empty() => format!("label '{key}' is missing"),
+        None => format!("label '{key}' is missing, '{wanted}' is wanted"),
+        Some(value) => format!("label '{key}' is '{value}', '{wanted}' is wanted"),
+    }
 }
 
 impl Requirement {
+    fn obstacle(&self, labels: &Labels) -> String {
+        let Self { key, operator, values } = self;
+        let value = labels.get(key).map(String::as_str).unwrap_or_default();
+        match operator.as_str() {
+            "NotIn" => format!("label '{key}' is '{value}', which is not wanted"),
+            "DoesNotExist" => format!("label '{key}' is there, which is not wanted"),
+            _ => lacks(labels, key, values),
+        }
+    }
+
     fn holds(&self, labels: &Labels) -> Result<bool, SelectorError> {
         let (key, operator) = (self.key.clone(), self.operator.clone());
         let value = labels.get(&self.key);
@@ -129,6 +167,36 @@ mod tests {
             let found = [&blue, &red, &none].map(|labels| selector.selects(labels).unwrap());
             assert_eq!(found, expected, "{operator}");
         }
+    }
+
+    #[test]
+    fn obstacles_name_the_label() {
+        let (red, none) = (labels(&[("color", "red")]), labels(&[]));
+        let said = |selector: &LabelSelector, labels: &Labels| {
+            let obstacles = selector.obstacles(labels).unwrap();
+            assert_eq!(obstacles.is_empty(), selector.selects(labels).unwrap());
+            obstacles.join("; ")
+        };
+        let plain =
+            LabelSelector { match_labels: labels(&[("color", "blue")]), ..asks("Exists", &[]) };
+        assert_eq!(
+            said(&plain, &none),
+            "label 'color' is missing, 'blue' is wanted; label 'color' is missing"
+        );
+        assert_eq!(said(&plain, &red), "label 'color' is 'red', 'blue' is wanted");
+        assert_eq!(
+            said(&asks("In", &["blue", "green"]), &none),
+            "label 'color' is missing, 'blue' or 'green' is wanted"
+        );
+        assert_eq!(
+            said(&asks("NotIn", &["red"]), &red),
+            "label 'color' is 'red', which is not wanted"
+        );
+        assert_eq!(
+            said(&asks("DoesNotExist", &[]), &red),
+            "label 'color' is there, which is not wanted"
+        );
+        assert_eq!(said(&asks("DoesNotExist", &[]), &none), "");
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub fn outcomes(a: &Result<Compiled, Vec<Problem>>, b: &Result<Compiled, Vec<Pro
 fn tables(a: &Tables, b: &Tables) {
     assert_eq!(a.ports, b.ports);
     assert_eq!(a.addresses, b.addresses);
+    assert_eq!(a.deadlines, b.deadlines);
     let frontends = |tables: &Tables| -> Vec<_> {
         let all = tables.frontends.iter();
         all.map(|(id, frontend)| {
