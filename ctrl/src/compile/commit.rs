@@ -136,7 +136,7 @@ impl Compiler {
                 snat,
                 routing,
                 timeouts: desired.timeouts,
-                seeds: desired.maglev.seeds,
+                seeds: *desired.maglev.seeds,
             },
         };
         // The ids are given out.
