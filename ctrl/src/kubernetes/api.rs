@@ -14,3 +14,11 @@ pub mod selector;
 pub mod pool;
 /// Services.
 pub mod service;
+/// Endpoints of services.
+pub mod endpoint_slice;
+/// Nodes.
+pub mod node;
+/// Settings of Cilium.
+pub mod config_map;
+/// Objects that are kept as they are.
+pub mod raw;
