@@ -18,6 +18,8 @@ pub mod watch;
 mod client;
 /// Services of the cluster to services of ours.
 pub mod translate;
+/// Routes to pods.
+pub mod routes;
 /// What is known, and what it comes to.
 pub mod view;
 /// What the cluster wants of us.

@@ -360,3 +360,41 @@ fn pods_in_a_tunnel_are_reached_by_node_ports() -> Result<()> {
     })();
     gateway.explain(&world.net.gateway, outcome)
 }
+
+#[test]
+fn nodes_are_the_routers_of_their_pods() -> Result<()> {
+    if !has_control_plane("nodes_are_the_routers_of_their_pods") {
+        return Ok(());
+    }
+    let lab = Lab::new("k8s_pod_routes")?;
+    let world = ClusteredLab::build(&lab)?;
+    let cluster = world.start_cluster()?;
+    let inside = SERVERS.map(|address| address.replace("172.16.", "10.244."));
+    for (server, address) in world.net.servers.iter().zip(&inside) {
+        server.address("lo", &format!("{address}/32"))?;
+    }
+    let pods = [0, 1].map(|at| Pod { address: &inside[at], ..PODS[at] });
+    world.add_pods_at(&cluster, &pods)?;
+    world.report_nodes(&cluster, &SERVERS)?;
+    cluster.apply(SERVICE)?;
+    cluster.give_addresses("svc1", &[VIP])?;
+    let gateway = world.start_gateway(&cluster, "pod_routes = true\n")?;
+    let outcome = (|| {
+        let astray = |status: &Value| {
+            let all = status["cluster"]["complaints"].as_array().cloned().unwrap_or_default();
+            all.iter().filter(|complaint| complaint["reason"] == "BackendUnreachable").count() == 2
+        };
+        world.await_answer(&gateway, &["status"], astray)?;
+        for (node, prefix) in [("worker0", "10.244.1.0/24"), ("worker1", "10.244.2.0/24")] {
+            let patch = format!(r#"{{"spec":{{"podCIDR":"{prefix}","podCIDRs":["{prefix}"]}}}}"#);
+            cluster.kubectl(&["patch", "node", node, "-p", &patch])?.ok()?;
+        }
+        world.await_answer(&gateway, &["status"], |status| {
+            status["cluster"]["complaints"].as_array().is_some_and(Vec::is_empty)
+        })?;
+        let (names, bad) = world.who_answers(&url(), REQUESTS)?;
+        ensure!(names.len() == 2 && bad == 0, "{names:?}, {bad} failed");
+        Ok(())
+    })();
+    gateway.explain(&world.net.gateway, outcome)
+}

@@ -13,6 +13,8 @@ pub struct KubernetesSettings {
     pub namespace: String,
     /// How pods are reached.
     pub reach: Reach,
+    /// Whether nodes on our links are taken for the routers of their pods.
+    pub pod_routes: bool,
     /// What becomes of announcing while the API server does not answer.
     pub on_api_loss: OnApiLoss,
     /// Whether we give addresses of pools to services.
@@ -27,6 +29,7 @@ impl Default for KubernetesSettings {
             node: None,
             namespace: "kube-system".into(),
             reach: Reach::default(),
+            pod_routes: false,
             on_api_loss: OnApiLoss::default(),
             ipam: IpamMode::default(),
         }

@@ -7,6 +7,7 @@ use dataplane::tables::flow_hash::HashSeeds;
 
 use super::api::metadata::Key;
 use super::kinds::Watched;
+use super::routes::PodRoute;
 use super::watch::Standing;
 use crate::desired::Service;
 
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub services: Arc<[ClusterService]>,
     /// What Cilium was told of Maglev.
     pub maglev: MaglevHints,
+    /// Where pods are, if routes to them are to be had from nodes.
+    pub routes: Arc<[PodRoute]>,
     /// What is wrong with objects.
     pub complaints: Arc<[Complaint]>,
     /// How it stands with each kind of object.

@@ -127,6 +127,7 @@ impl View {
         self.last = Snapshot {
             services,
             maglev: self.facts.maglev,
+            routes: Arc::clone(&self.facts.routes),
             complaints: self.complaints(whole),
             standings: self.standings.clone(),
             unusable: None,

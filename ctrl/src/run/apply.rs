@@ -37,7 +37,8 @@ impl Gateway {
     pub(super) async fn compile_again(&mut self) {
         let uptime = self.uptime();
         let effective = self.standing.lay_over(&self.desired, self.stalls.any(), uptime);
-        let failure = match self.compiler.recompile(&effective, self.netlink.topology(), uptime) {
+        let topology = self.cluster.routed(self.netlink.topology());
+        let failure = match self.compiler.recompile(&effective, &topology, uptime) {
             Ok(compiled) => {
                 let warnings = problem::render_all(&compiled.warnings, None);
                 match self.take_over(compiled).await {

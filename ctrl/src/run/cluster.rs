@@ -1,5 +1,6 @@
 //! The cluster beside the file: what both want together, and what is said of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ use crate::desired::Desired;
 use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::kinds::Watched;
 use crate::kubernetes::merge::{Merged, Merger};
+use crate::kubernetes::routes::with_pods;
 use crate::kubernetes::snapshot::{ClusterService, Complaint, Snapshot};
 use crate::kubernetes::source::Source;
 use crate::kubernetes::watch::Standing;
@@ -55,6 +57,11 @@ impl FromCluster {
         }
     }
 
+    /// The host with the ways to pods that the cluster knows of.
+    pub(super) fn routed<'t>(&self, topology: &'t Topology) -> Cow<'t, Topology> {
+        with_pods(topology, &self.snapshot.routes)
+    }
+
     /// What `file` and the cluster want together on this host.
     fn with(&mut self, file: &Desired, topology: &Topology) -> Desired {
         let Some(source) = &mut self.source else { return file.clone() };
@@ -84,8 +91,10 @@ impl Gateway {
     /// Takes over what the cluster wants. A service that the host cannot serve is left out; what does not
     /// reach a backend is said, and the rest goes on.
     pub(super) async fn take_cluster(&mut self) {
+        let routes = Arc::clone(&self.cluster.snapshot.routes);
         let wanted = self.wanted();
-        if wanted == self.desired && self.steered.is_some() {
+        let same = wanted == self.desired && routes == self.cluster.snapshot.routes;
+        if same && self.steered.is_some() {
             return;
         }
         self.desired = wanted;

@@ -122,7 +122,8 @@ impl Gateway {
         let wanted = self.wanted();
         let effective = self.standing.lay_over(&wanted, self.stalls.any(), uptime);
         // What the file wants fits the host; what the cluster wants besides may fit in part.
-        let compiled = match self.compiler.recompile(&effective, self.netlink.topology(), uptime) {
+        let topology = self.cluster.routed(self.netlink.topology());
+        let compiled = match self.compiler.recompile(&effective, &topology, uptime) {
             Ok(compiled) => compiled,
             Err(problems) => {
                 self.file = before;

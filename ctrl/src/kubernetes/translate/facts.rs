@@ -1,14 +1,17 @@
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use dataplane::tables::flow_hash::HashSeeds;
 use dataplane::tables::maglev::TABLE_SIZES;
+use ipnet::IpNet;
 
 use crate::desired::kubernetes::{KubernetesSettings, Reach};
 use crate::kubernetes::api::config_map::ConfigMap;
 use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::api::node::Node;
 use crate::kubernetes::kinds::Store;
+use crate::kubernetes::routes::PodRoute;
 use crate::kubernetes::snapshot::{Complaint, MaglevHints};
 
 /// Nodes that take no traffic from outside.
@@ -21,6 +24,8 @@ pub struct Facts {
     pub path: Path,
     /// Nodes whose node ports may be used; none where pods are reached themselves.
     pub nodes: Vec<Entrance>,
+    /// Where pods are; empty where nobody wants to know.
+    pub routes: Arc<[PodRoute]>,
     /// What Cilium was told of Maglev.
     pub maglev: MaglevHints,
 }
@@ -60,7 +65,11 @@ impl Facts {
             Path::Pods => Vec::new(),
             Path::NodePort => entrances(store, node),
         };
-        (Self { path, nodes, maglev }, complaints)
+        let routes = match path {
+            Path::Pods if settings.pod_routes => routes(store, node),
+            _ => Arc::default(),
+        };
+        (Self { path, nodes, routes, maglev }, complaints)
     }
 }
 
@@ -87,6 +96,21 @@ fn entrances(store: &Store, own: &str) -> Vec<Entrance> {
         addresses: node.internal_addresses().collect(),
     };
     nodes.map(entrance).collect()
+}
+
+/// A node that is not ready still routes, as far as anybody knows.
+fn routes(store: &Store, own: &str) -> Arc<[PodRoute]> {
+    let others = store.nodes.iter().filter(|(key, _)| key.name != own);
+    let of = |(_, node): (_, &Arc<Node>)| {
+        let prefixes = node.spec.pod_cidrs.iter().filter_map(|text| text.parse::<IpNet>().ok());
+        let via = |prefix: &IpNet| {
+            let v4 = prefix.addr().is_ipv4();
+            node.internal_addresses().find(|addr| addr.is_ipv4() == v4)
+        };
+        let route = |prefix: IpNet| Some(PodRoute { prefix: prefix.trunc(), via: via(&prefix)? });
+        prefixes.filter_map(route).collect::<Vec<_>>()
+    };
+    others.flat_map(of).collect()
 }
 
 fn maglev(config: &ConfigMap, complaints: &mut Vec<Complaint>) -> MaglevHints {

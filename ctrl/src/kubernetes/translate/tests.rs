@@ -16,7 +16,7 @@ fn facts(path: Path) -> Facts {
         addresses: addresses.iter().map(|addr| addr.parse().unwrap()).collect(),
     };
     let nodes = vec![entrance("a", &["10.0.0.1", "fd00::1"]), entrance("b", &["10.0.0.2"])];
-    Facts { path, nodes, maglev: MaglevHints::default() }
+    Facts { path, nodes, routes: Arc::default(), maglev: MaglevHints::default() }
 }
 
 /// A service of type `LoadBalancer` at 10.9.0.1, with `spec` over what it has otherwise.

@@ -6,7 +6,7 @@ pub const GATEWAY: &[&str] =
     &["name", "api", "metrics", "log", "pin_dir", "vips_at_start", "linger"];
 /// Keys of `[kubernetes]`.
 pub const KUBERNETES: &[&str] =
-    &["kubeconfig", "context", "node", "namespace", "reach", "on_api_loss", "ipam"];
+    &["kubeconfig", "context", "node", "namespace", "reach", "pod_routes", "on_api_loss", "ipam"];
 /// Keys of `[worker]`.
 pub const WORKER: &[&str] = &["count", "cores", "flows", "poll", "ring", "frames"];
 /// Keys of `[maglev]`.

@@ -23,6 +23,7 @@ pub fn settings(top: &Section<'_, '_>) -> Option<KubernetesSettings> {
     }
     let reach = [("auto", Reach::Auto), ("pods", Reach::Pods), ("nodeport", Reach::NodePort)];
     settings.reach = section.read("reach", |item| item.word(&reach)).unwrap_or_default();
+    settings.pod_routes = section.read("pod_routes", Item::truth).unwrap_or_default();
     let loss = [("release", OnApiLoss::Release), ("hold", OnApiLoss::Hold)];
     settings.on_api_loss = section.read("on_api_loss", |item| item.word(&loss)).unwrap_or_default();
     let ipam = [("auto", IpamMode::Auto), ("on", IpamMode::On), ("off", IpamMode::Off)];
