@@ -1,11 +1,16 @@
 //! What the admin API says, as types: the server serializes them, the command line reads them.
 //! Numbers count from the start of the process unless a field says otherwise.
 
+/// How it stands with a cluster.
+mod cluster;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+
+pub use cluster::{Cluster, ClusterComplaint, ClusterKind};
 
 /// `GET /v1/status`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +52,9 @@ pub struct Status {
     /// Addresses that are not announced.
     #[serde(default)]
     pub released: Vec<Apart>,
+    /// How it stands with the cluster; `None` when the configuration names none.
+    #[serde(default)]
+    pub cluster: Option<Cluster>,
 }
 
 /// How health checks stand, over all services.

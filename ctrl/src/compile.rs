@@ -58,6 +58,8 @@ mod amend;
 mod view;
 /// Whether the host itself uses what we would take.
 mod host;
+/// Whether it refuses a service.
+mod on_host;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -75,6 +77,8 @@ use crate::topology::Topology;
 pub use grave::{LINGER, TOMBSTONE_AGE_MAX, TOMBSTONES_MAX};
 pub use hops::NEIGHBOURS_MAX;
 pub use host::{HostFacts, Listener, NODE_PORTS, host_conflicts};
+pub use on_host::OnHost;
+pub use plan::MOST;
 pub(crate) use routes::explain as kernel_route;
 pub use view::{FrontendView, MemberView, ServiceView, shares};
 
@@ -127,6 +131,8 @@ pub struct Compiled {
     pub next_deadline: Option<Duration>,
     /// What the operator should know.
     pub warnings: Vec<Problem>,
+    /// Those of them that are about one service, with its place among all.
+    pub troubled: Vec<(usize, Problem)>,
 }
 
 /// A neighbour entry to install as `extern_learn`.

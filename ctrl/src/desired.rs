@@ -5,6 +5,8 @@
 pub mod health;
 /// Addresses that are apart from the rule for a while.
 pub mod apart;
+/// A cluster whose objects are wishes, too.
+pub mod kubernetes;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +25,7 @@ use ipnet::IpNet;
 use crate::problem::Place;
 use apart::Apart;
 use health::HealthCheck;
+use kubernetes::KubernetesSettings;
 
 /// A value with the place where it was written. Two are equal when their values are: moving a
 /// line in a file changes nothing.
@@ -68,6 +71,8 @@ impl<T: Eq> Eq for Located<T> {}
 pub struct Desired {
     /// This gateway.
     pub gateway: Gateway,
+    /// The cluster whose services are served, too.
+    pub kubernetes: Option<KubernetesSettings>,
     /// The packet workers.
     pub worker: WorkerSettings,
     /// Maglev defaults.
@@ -214,12 +219,15 @@ pub struct MaglevSettings {
     /// Table size of services that name none.
     pub table_size: Located<TableSize>,
     /// Seeds of permutation and flow hash.
-    pub seeds: HashSeeds,
+    pub seeds: Located<HashSeeds>,
 }
 
 impl Default for MaglevSettings {
     fn default() -> Self {
-        Self { table_size: Located::nowhere(TableSize::Auto), seeds: HashSeeds::default() }
+        Self {
+            table_size: Located::nowhere(TableSize::Auto),
+            seeds: Located::nowhere(HashSeeds::default()),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Diff {
 pub fn diff(old: &Desired, new: &Desired) -> Diff {
     let before = by_name(old);
     let after = by_name(new);
-    let mut tables = shift::Tables::new(old.maglev.seeds, new.maglev.seeds);
+    let mut tables = shift::Tables::new(*old.maglev.seeds, *new.maglev.seeds);
     let mut changed = Vec::new();
     let renamed = renamed(&before, &after);
     for (name, service) in &after {

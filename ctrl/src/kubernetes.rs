@@ -1,4 +1,8 @@
 //! The cluster's own objects: what they say, and what we say on them.
+//!
+//! A thread of its own (`source`) lists and watches each kind (`watch`, `kinds`), keeps what it reads
+//! (`store`) and what that comes to (`view`, `translate`), and hands it to control as one immutable value
+//! (`snapshot`), which puts it beside what the file says (`merge`).
 
 /// The objects, as far as we read and write them.
 pub mod api;
@@ -8,3 +12,23 @@ pub mod l2;
 pub mod election;
 /// Which service gets which address of the pools.
 pub mod ipam;
+/// The kinds that are watched.
+pub mod kinds;
+/// Objects of one kind.
+pub mod store;
+/// Listing and watching.
+pub mod watch;
+/// How the API server is reached.
+mod client;
+/// Services of the cluster to services of ours.
+pub mod translate;
+/// Routes to pods.
+pub mod routes;
+/// What is known, and what it comes to.
+pub mod view;
+/// What the cluster wants of us.
+pub mod snapshot;
+/// The thread.
+pub mod source;
+/// What the cluster wants beside what the file says.
+pub mod merge;

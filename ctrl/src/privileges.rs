@@ -22,6 +22,8 @@ pub enum Role {
     Worker,
     /// Probes backends; its raw sockets are open before it drops anything.
     Prober,
+    /// Speaks with the API server of a cluster.
+    Cluster,
 }
 
 impl Role {
@@ -31,7 +33,7 @@ impl Role {
                 Capability::CAP_NET_ADMIN, // neighbour entries, device settings, busy polling
                 Capability::CAP_NET_RAW,   // AF_XDP sockets
             ]),
-            Self::Worker | Self::Prober => CapsHashSet::new(),
+            Self::Worker | Self::Prober | Self::Cluster => CapsHashSet::new(),
         }
     }
 }

@@ -16,6 +16,8 @@ pub mod conflicts;
 pub mod hops;
 /// A new version of the configuration file.
 pub mod reload;
+/// The cluster beside the file.
+mod cluster;
 /// Ports that are other interfaces than at the start.
 mod remade;
 /// Workers that make no progress.
@@ -155,7 +157,11 @@ pub struct Gateway {
     config: PathBuf,
     began: Instant,
     start_ms: u64,
+    /// What the file wants.
+    file: Desired,
+    /// What the file and the cluster want together.
     desired: Desired,
+    cluster: cluster::FromCluster,
     /// Laid over `desired` before it is compiled.
     standing: standing::Standing,
     compiler: Compiler,
@@ -240,6 +246,8 @@ impl Gateway {
             notifier: Notifier::from_environment(),
             api,
             queries,
+            cluster: cluster::FromCluster::start(&desired)?,
+            file: desired.clone(),
             desired,
         };
         gateway.take_over(compiled).await?;
@@ -273,6 +281,7 @@ impl Gateway {
                 ended: self.engine.ended(),
                 hops: &self.hops,
                 claims: self.conflicts.claims(),
+                cluster: &mut self.cluster,
                 announcements: &self.announcements,
                 recompile,
                 health: self.standing.book(),
@@ -282,11 +291,16 @@ impl Gateway {
                 Event::Topology => {
                     self.look_at_ports();
                     self.serve_new_queues();
+                    self.judge_cluster_again();
                     self.recompile().await;
                 }
                 Event::ConfigChanged | Event::Hangup => {
                     self.reload().await;
                     // There may be backends that were not there before.
+                    self.look_at_ports();
+                }
+                Event::ClusterChanged => {
+                    self.take_cluster().await;
                     self.look_at_ports();
                 }
                 Event::HopsAsked => self.resolve_hops().await,

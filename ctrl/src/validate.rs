@@ -14,8 +14,17 @@ mod service;
 /// Services against each other.
 mod between;
 
-use crate::desired::Desired;
+use crate::desired::{Desired, Service};
 use crate::problem::Problem;
+
+/// What is wrong with one service, whatever else there is; `desired` is what it would be part of.
+#[must_use]
+pub fn validate_alone(service: &Service, desired: &Desired) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    service::check(service, desired, &mut problems);
+    modes::check(service, &mut problems);
+    problems
+}
 
 /// Every problem, warnings included, in no order.
 #[must_use]
@@ -24,8 +33,7 @@ pub fn validate(desired: &Desired) -> Vec<Problem> {
     gateway::ports(desired, &mut problems);
     gateway::sources(desired, &mut problems);
     for service in &desired.services {
-        service::check(service, desired, &mut problems);
-        modes::check(service, &mut problems);
+        problems.extend(validate_alone(service, desired));
     }
     between::names(desired, &mut problems);
     between::frontends(desired, &mut problems);

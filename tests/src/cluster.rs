@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -22,6 +23,9 @@ pub use objects::{Pod, node};
 
 /// Where the API server is reached on its host.
 pub const PORT: u16 = 6_443;
+/// What gateways may do, as it is shipped.
+const ROLES: &str = include_str!("../../deploy/kubernetes/rbac.yaml");
+const API_SERVER: &str = "kube-apiserver";
 /// It takes three seconds on a machine that does nothing else.
 const START: Duration = Duration::from_secs(120);
 /// Controllers do what they do within a second or so.
@@ -66,7 +70,11 @@ pub struct Cluster<'h> {
     host: &'h Host,
     programs: Programs,
     dir: RunDir,
-    running: Vec<Process>,
+    address: String,
+    /// Files of requests so far.
+    asked: AtomicUsize,
+    /// By name.
+    running: Vec<(&'static str, Process)>,
 }
 
 impl<'h> Cluster<'h> {
@@ -77,12 +85,14 @@ impl<'h> Cluster<'h> {
     pub fn start(host: &'h Host, address: &str) -> Result<Self> {
         let programs = Programs::find()?;
         let dir = RunDir::new()?;
-        let mut cluster = Self { host, programs, dir, running: Vec::new() };
+        let address = address.to_owned();
+        let mut cluster =
+            Self { host, programs, dir, address, asked: AtomicUsize::new(0), running: Vec::new() };
         cluster.write_users()?;
         for user in User::ALL {
-            cluster.write_kubeconfig(user, address)?;
+            cluster.write_kubeconfig(user)?;
         }
-        let [etcd, api, controllers] = cluster.commands(address)?;
+        let [etcd, api, controllers] = cluster.commands(&cluster.address)?;
         cluster.start_program(etcd)?;
         cluster.start_program(api)?;
         cluster.become_ready()?;
@@ -95,6 +105,41 @@ impl<'h> Cluster<'h> {
     #[must_use]
     pub fn kubeconfig(&self, user: User) -> PathBuf {
         self.path(&format!("{}.kubeconfig", user.name()))
+    }
+
+    /// Allows the gateways what the roles that are shipped allow them.
+    ///
+    /// # Errors
+    /// When the API server does not take them.
+    pub fn allow_gateways(&self) -> Result<()> {
+        self.apply(ROLES).map(drop)
+    }
+
+    /// Gives a service its addresses, as whoever hands them out would.
+    ///
+    /// # Errors
+    /// When there is no such service.
+    pub fn give_addresses(&self, service: &str, addresses: &[&str]) -> Result<()> {
+        let ingress: Vec<_> = addresses.iter().map(|ip| format!(r#"{{"ip":"{ip}"}}"#)).collect();
+        let patch =
+            format!(r#"{{"status":{{"loadBalancer":{{"ingress":[{}]}}}}}}"#, ingress.join(","));
+        let args = ["patch", "service", service, "--subresource=status", "-p", &patch];
+        self.kubectl(&args)?.ok().map(drop)
+    }
+
+    /// Kills the API server; what it knows stays with etcd.
+    pub fn stop_api_server(&mut self) {
+        self.running.retain(|(name, _)| *name != API_SERVER);
+    }
+
+    /// Starts it again and waits until it answers.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_api_server(&mut self) -> Result<()> {
+        let [_, api, _] = self.commands(&self.address)?;
+        self.start_program(api)?;
+        self.become_ready()
     }
 
     /// Runs kubectl as the administrator.
@@ -143,6 +188,41 @@ impl<'h> Cluster<'h> {
         self.kubectl(&apply)?.ok()?;
         let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
         self.kubectl(&wait)?.ok().map(drop)
+    }
+
+    /// Sends requests (method, path, JSON) to the API server as the administrator, one after the other over
+    /// one connection; says how long each took from the moment it was sent, in seconds.
+    ///
+    /// # Errors
+    /// When one of them is not taken.
+    pub fn send(&self, requests: &[(&str, String, String)]) -> Result<Vec<f64>> {
+        let mut operations = Vec::new();
+        for (method, path, body) in requests {
+            let kind = if *method == "PATCH" { "merge-patch+json" } else { "json" };
+            let body = body.replace('\\', "\\\\").replace('"', "\\\"");
+            let authority = self.path("certificates/apiserver.crt");
+            operations.push(format!(
+                "url = \"https://{}:{PORT}{path}\"\nrequest = {method}\ncacert = \"{}\"\nsilent\nfail\n\
+                 header = \"Authorization: Bearer {}\"\nheader = \"Content-Type: application/{kind}\"\n\
+                 data = \"{body}\"\noutput = /dev/null\nwrite-out = \"%{{http_code}} %{{time_pretransfer}} %{{time_total}}\\n\"\n",
+                self.address,
+                authority.display(),
+                token(User::Admin)
+            ));
+        }
+        let file = self.path(&format!("requests-{}", self.asked.fetch_add(1, Ordering::Relaxed)));
+        std::fs::write(&file, operations.join("next\n"))?;
+        let said = self.host.run("curl", &["--config", &file.to_string_lossy()])?.ok()?;
+        let took = |line: &str| {
+            let mut fields = line.split(' ').map(str::parse::<f64>);
+            let (_, Some(Ok(sent)), Some(Ok(total))) =
+                (fields.next(), fields.next(), fields.next())
+            else {
+                bail!("curl said {line:?}");
+            };
+            Ok(total - sent)
+        };
+        said.lines().map(took).collect()
     }
 
     /// Asks with kubectl until `enough` says so of what it prints.
@@ -194,15 +274,17 @@ impl<'h> Cluster<'h> {
     }
 
     fn start_program(&mut self, (name, args): control_plane::Program) -> Result<()> {
-        let log = File::create(self.path(&format!("{name}.log")))?;
+        let log = self.path(&format!("{name}.log"));
+        let log = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new(self.programs.program());
         command.arg(name).args(args).stdin(Stdio::null());
         command.stderr(log.try_clone()?).stdout(log);
-        self.running.push(self.host.spawn(command)?);
+        self.running.push((name, self.host.spawn(command)?));
         Ok(())
     }
 
-    fn write_kubeconfig(&self, user: User, address: &str) -> Result<()> {
+    fn write_kubeconfig(&self, user: User) -> Result<()> {
+        let address = &self.address;
         let authority = self.path("certificates/apiserver.crt");
         let config = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: lab\n\

@@ -27,6 +27,8 @@ pub mod pair;
 pub mod keepalived;
 /// A Kubernetes cluster with a real control plane.
 pub mod cluster;
+/// The seed's lab with a cluster beside it.
+pub mod clustered;
 /// The objects of the lab document.
 pub mod lab_document;
 /// The servers behind the VIPs: `whoami`, downloads, UDP echo.

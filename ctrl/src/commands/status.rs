@@ -2,7 +2,9 @@ use std::process::ExitCode;
 
 use super::client;
 use super::columns::{Columns, Side, bytes, uptime};
-use crate::api_types::{Address, Frames, HealthSummary, Panic, Status};
+use crate::api_types::{
+    Address, Cluster, ClusterComplaint, ClusterKind, Frames, HealthSummary, Panic, Status,
+};
 use crate::cli::ClientArgs;
 
 const PATH: &str = "/v1/status";
@@ -42,6 +44,7 @@ fn render(status: &Status) -> String {
         out += &format!("  {problem}\n");
     }
     out += &apart(status);
+    out += &status.cluster.as_ref().map(cluster).unwrap_or_default();
     for conflict in &status.conflicts {
         out += &format!(
             "ALARM: {} is also claimed by {} on {} ({} times, last {} s ago)\n",
@@ -65,6 +68,33 @@ fn render(status: &Status) -> String {
             table.row(vec![format!("  {name}"), count.to_string()]);
         }
         out += &format!("\n{}", table.render());
+    }
+    out
+}
+
+/// How it stands with the cluster: kinds that are as they should be are not named.
+fn cluster(cluster: &Cluster) -> String {
+    let services = cluster.services;
+    let mut out = match (&cluster.unusable, cluster.answers) {
+        (Some(why), _) => format!("ALARM: the cluster cannot be asked: {why}\n"),
+        (None, true) => format!("cluster: {services} services are served\n"),
+        (None, false) => format!(
+            "ALARM: the API server does not answer; {services} services of the cluster stay as they were\n"
+        ),
+    };
+    for kind in cluster.kinds.iter().filter(|kind| kind.state != "watched") {
+        let ClusterKind { name, state, message } = kind;
+        let message = message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+        out += &format!("  {name} {state}{message}\n");
+    }
+    for complaint in &cluster.complaints {
+        let ClusterComplaint { kind, namespace, name, reason, message } = complaint;
+        let place = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        out += &format!("  {kind} {place}{name}: {reason}: {message}\n");
+    }
+    let more = cluster.complaints_total.saturating_sub(cluster.complaints.len());
+    if more > 0 {
+        out += &format!("  and {more} more\n");
     }
     out
 }
@@ -243,6 +273,7 @@ mod tests {
             health: HealthSummary::default(),
             drained: Vec::new(),
             released: Vec::new(),
+            cluster: None,
         }
     }
 
@@ -298,6 +329,44 @@ drops
   no_flow  3
 ";
         assert_eq!(render(&status()), want);
+    }
+
+    #[test]
+    fn the_cluster_shows_what_is_wrong_and_no_kind_that_is_watched() {
+        let kind = |name: &str, state: &str, message: Option<&str>| ClusterKind {
+            name: name.into(),
+            state: state.into(),
+            message: message.map(str::to_owned),
+        };
+        let complaint = ClusterComplaint {
+            kind: "Service".into(),
+            namespace: "default".into(),
+            name: "web".into(),
+            reason: "AddressInUse".into(),
+            message: "10.9.0.1 port 80/tcp belongs to file".into(),
+        };
+        let mut state = Cluster {
+            answers: true,
+            kinds: vec![
+                kind("services", "watched", None),
+                kind("ciliumnodes", "absent", None),
+                kind("leases", "forbidden", Some("our role needs: this")),
+            ],
+            services: 3,
+            complaints: vec![complaint],
+            complaints_total: 5,
+            ..Cluster::default()
+        };
+        let want = "\
+cluster: 3 services are served
+  ciliumnodes absent
+  leases forbidden: our role needs: this
+  Service default/web: AddressInUse: 10.9.0.1 port 80/tcp belongs to file
+  and 4 more
+";
+        assert_eq!(cluster(&state), want);
+        state.answers = false;
+        assert!(cluster(&state).starts_with("ALARM: the API server does not answer; 3 services"));
     }
 
     #[test]

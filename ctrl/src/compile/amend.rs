@@ -40,6 +40,7 @@ impl Compiler {
             last.plan.frontends[service.index] = service.frontends;
         }
         self.memo.compiled.warnings = last.plan.troubles.warnings();
+        self.memo.compiled.troubled = last.plan.troubles.of_services();
         self.memo.compiled.next_deadline = self.graves.next_deadline(age);
         self.memo.last = Some(last);
         self.memo.compiled.clone()

@@ -112,7 +112,7 @@ impl Compiler {
     }
 
     pub(super) fn build_frontends(&mut self, desired: &Desired, plan: &Plan) -> Arc<Frontends> {
-        self.memo.maglev.begin(desired.maglev.seeds);
+        self.memo.maglev.begin(*desired.maglev.seeds);
         let mut all: Vec<(FrontendId, Arc<Frontend>)> = Vec::with_capacity(plan.frontends.len());
         for frontend in plan.frontends.iter().flatten() {
             all.push(self.frontend(plan, frontend));

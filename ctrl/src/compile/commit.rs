@@ -126,6 +126,7 @@ impl Compiler {
             announce: kept(&old.announce, announce),
             next_deadline: self.graves.next_deadline(age),
             warnings: plan.troubles.warnings(),
+            troubled: plan.troubles.of_services(),
             tables: Tables {
                 ports: kept(&old.tables.ports, plan.ports.ports.as_slice().into()),
                 vlans: kept(&old.tables.vlans, plan.ports.vlans.as_slice().into()),
@@ -137,7 +138,7 @@ impl Compiler {
                 snat,
                 routing,
                 timeouts: desired.timeouts,
-                seeds: desired.maglev.seeds,
+                seeds: *desired.maglev.seeds,
             },
         };
         // The ids are given out.

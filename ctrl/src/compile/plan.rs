@@ -56,6 +56,15 @@ impl Troubles {
         all.map(|problem| problem.clone().demoted()).collect()
     }
 
+    /// Those that are about one service, with its place among all.
+    pub fn of_services(&self) -> Vec<(usize, Problem)> {
+        let each = |(index, found): (&usize, &Vec<Problem>)| {
+            let index = *index;
+            found.clone().into_iter().map(move |problem| (index, problem))
+        };
+        self.services.iter().flat_map(each).collect()
+    }
+
     /// Those that refuse a new wish; what is worth a word stays.
     fn take_errors(&mut self) -> Vec<Problem> {
         let all = std::iter::once(&mut self.host).chain(self.services.values_mut());

@@ -56,8 +56,12 @@ pub fn vips_are_free(service: &Service, linux: &LinuxOwned<'_>, problems: &mut V
 /// IPv4 subnets on the links of ports in which the first and the last address are no host's. In
 /// shorter ones (RFC 3021) all are.
 pub fn subnets(topology: &Topology, ports: &PortPlan) -> Vec<Ipv4Net> {
-    let held = topology.addresses.iter();
-    let of_ports = held.filter(|held| ports.by_ifindex(held.ifindex).is_some());
+    subnets_on(topology, |ifindex| ports.by_ifindex(ifindex).is_some())
+}
+
+/// The same, where `is_port` says which interfaces are ports.
+pub fn subnets_on(topology: &Topology, is_port: impl Fn(u32) -> bool) -> Vec<Ipv4Net> {
+    let of_ports = topology.addresses.iter().filter(|held| is_port(held.ifindex));
     let v4 = of_ports.filter_map(|held| match held.net {
         IpNet::V4(net) => Some(net),
         IpNet::V6(_) => None,

@@ -68,6 +68,9 @@ fn restart(lines: &mut Vec<String>, old: &Desired, new: &Desired) {
     field(lines, "gateway.metrics", &a.metrics, &b.metrics, RESTART);
     field(lines, "gateway.log", &a.log, &b.log, RESTART);
     field(lines, "gateway.pin_dir", &a.pin_dir, &b.pin_dir, RESTART);
+    if old.kubernetes != new.kubernetes {
+        lines.push(format!("[kubernetes] changes{RESTART}"));
+    }
     let (a, b) = (&old.worker, &new.worker);
     field(lines, "worker.count", &a.count, &b.count, RESTART);
     field(lines, "worker.cores", &a.cores.value, &b.cores.value, RESTART);

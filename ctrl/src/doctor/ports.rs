@@ -196,6 +196,7 @@ mod tests {
             health: HealthSummary::default(),
             drained: Vec::new(),
             released: Vec::new(),
+            cluster: None,
         };
         let mut facts = Facts { status: Some(status), ..Facts::default() };
         let details = Details { carrier: true, xdp: [7].into(), ..Details::default() };

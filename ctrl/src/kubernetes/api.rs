@@ -18,3 +18,11 @@ pub mod service;
 pub mod l2_policy;
 /// Who leads.
 pub mod lease;
+/// Endpoints of services.
+pub mod endpoint_slice;
+/// Nodes.
+pub mod node;
+/// Settings of Cilium.
+pub mod config_map;
+/// Objects that are kept as they are.
+pub mod raw;

@@ -30,9 +30,15 @@ impl Gateway {
     pub(super) async fn recompile(&mut self) {
         // The kernel forgets entries of a link that loses its carrier.
         self.in_step.neighbours = None;
+        self.compile_again().await;
+    }
+
+    /// What is wanted now, as far as the host lets it be.
+    pub(super) async fn compile_again(&mut self) {
         let uptime = self.uptime();
         let effective = self.standing.lay_over(&self.desired, self.stalls.any(), uptime);
-        let failure = match self.compiler.recompile(&effective, self.netlink.topology(), uptime) {
+        let topology = self.cluster.routed(self.netlink.topology());
+        let failure = match self.compiler.recompile(&effective, &topology, uptime) {
             Ok(compiled) => {
                 let warnings = problem::render_all(&compiled.warnings, None);
                 match self.take_over(compiled).await {
@@ -60,7 +66,7 @@ impl Gateway {
             if failed {
                 tracing::error!("{words}");
             } else {
-                tracing::warn!("the host changed: {words}");
+                tracing::warn!("not all of it works now: {words}");
             }
         }
         self.host_troubles = words;

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Interval, sleep_until};
 
 use super::announce::Announcements;
+use super::cluster::FromCluster;
 use super::conflicts::Claims;
 use super::hops::HopRequests;
 use super::queries::Query;
@@ -22,6 +23,8 @@ pub enum Event {
     ConfigChanged,
     /// SIGHUP: read the configuration file again.
     Hangup,
+    /// The cluster wants something else.
+    ClusterChanged,
     /// Workers wait for next hops.
     HopsAsked,
     /// Somebody else claims an address of ours.
@@ -82,6 +85,7 @@ pub struct Sources<'a> {
     pub(super) claims: &'a Claims,
     pub(super) announcements: &'a Announcements,
     pub(super) health: &'a Book,
+    pub(super) cluster: &'a mut FromCluster,
     pub(super) recompile: Option<Duration>,
     pub(super) began: Instant,
 }
@@ -112,6 +116,7 @@ impl Sources<'_> {
                 }
                 Event::ConfigChanged
             }
+            () = self.cluster.changed() => Event::ClusterChanged,
             Some(query) = self.queries.recv() => Event::Query(query),
             _ = self.look.tick() => Event::LookAtWorkers,
             _ = self.refresh.tick() => Event::RefreshHops,

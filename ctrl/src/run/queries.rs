@@ -128,6 +128,7 @@ impl Gateway {
             health: self.standing.health(),
             drained: self.standing.drained(),
             released: self.standing.released(self.uptime()),
+            cluster: self.cluster_state(),
         }
     }
 

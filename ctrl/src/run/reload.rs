@@ -98,13 +98,13 @@ impl Gateway {
         let file = self.config.display().to_string();
         let told = |problems: &[Problem]| problem::render_all(problems, Some(&text));
         let loaded = source::toml::load(&file, &text).map_err(|problems| told(&problems))?;
-        let mut desired = self.options.override_in(loaded.desired);
+        let desired = self.options.override_in(loaded.desired);
         // What is not wholly in force is put there, whether the wishes are new or not.
-        if desired == self.desired && self.steered.is_some() {
+        if desired == self.file && self.steered.is_some() {
             tracing::info!("configuration read again: nothing changed");
             return Ok(false);
         }
-        if let Some(section) = needs_restart(&self.desired, &desired) {
+        if let Some(section) = needs_restart(&self.file, &desired) {
             return Err(Failure::Refused(format!(
                 "{file}: {section} cannot change while the gateway runs; restart it, or take the \
                  change back"
@@ -116,20 +116,27 @@ impl Gateway {
         trial
             .and_then(|compiled| super::refuse_conflicts(&desired, &compiled))
             .map_err(|problems| told(&problems))?;
-        // Only now: what was wrong has been told with its new place.
-        desired.keep_services(&self.desired);
+        let before = std::mem::replace(&mut self.file, desired);
         let uptime = self.uptime();
-        let effective = self.standing.lay_over(&desired, self.stalls.any(), uptime);
-        let compiled = self
-            .compiler
-            .compile(&effective, self.netlink.topology(), uptime)
-            .map_err(|problems| told(&problems))?;
+        // Only now: what was wrong has been told with its new place.
+        let wanted = self.wanted();
+        let effective = self.standing.lay_over(&wanted, self.stalls.any(), uptime);
+        // What the file wants fits the host; what the cluster wants besides may fit in part.
+        let topology = self.cluster.routed(self.netlink.topology());
+        let compiled = match self.compiler.recompile(&effective, &topology, uptime) {
+            Ok(compiled) => compiled,
+            Err(problems) => {
+                self.file = before;
+                self.desired = self.wanted();
+                return Err(told(&problems).into());
+            }
+        };
         for warning in loaded.warnings.iter().chain(&compiled.warnings) {
             tracing::warn!("{}", warning.render(Some(&text)));
         }
         let taken = self.take_over(compiled).await;
         // Also when that failed: part of it may be in force, and the next attempt is made with it.
-        self.desired = desired;
+        self.desired = wanted;
         self.standing.follow(&self.desired);
         taken.map_err(|error| {
             let why = format!("{error:#}");
@@ -146,6 +153,9 @@ impl Gateway {
 fn needs_restart(old: &Desired, new: &Desired) -> Option<&'static str> {
     if old.gateway != new.gateway {
         return Some("[gateway]");
+    }
+    if old.kubernetes != new.kubernetes {
+        return Some("[kubernetes]");
     }
     if old.worker != new.worker {
         return Some("[worker]");

@@ -14,6 +14,8 @@ mod item;
 mod value;
 /// `[gateway]`, `[worker]`, `[maglev]`, `[snat]`, `[timeouts]`, `[[port]]`.
 mod settings;
+/// `[kubernetes]`.
+mod kubernetes;
 /// `[[service]]`.
 mod service;
 /// `[service.health]`.
@@ -101,6 +103,7 @@ impl Reader {
         let top = Section::open(self, table, 0..0, "the file", keys::TOP);
         let mut desired = Desired {
             gateway: settings::gateway(&top),
+            kubernetes: kubernetes::settings(&top),
             worker: settings::worker(&top),
             maglev: settings::maglev(&top),
             snat: settings::snat(&top),

@@ -183,13 +183,11 @@ impl Way {
 fn ways(workers: usize, chunks: usize) -> Vec<Box<[Option<Way>]>> {
     let mut all: Vec<Box<[Option<Way>]>> =
         (0..workers).map(|_| (0..workers).map(|_| None).collect()).collect();
-    for from in 0..workers {
-        for to in 0..from {
-            let (there, theirs) = spsc::ring(chunks);
-            let (back, ours) = spsc::ring(chunks);
-            all[from][to] = Some(Way { there, back: ours });
-            all[to][from] = Some(Way { there: back, back: theirs });
-        }
+    for (from, to) in (0..workers).flat_map(|from| (0..from).map(move |to| (from, to))) {
+        let (there, theirs) = spsc::ring(chunks);
+        let (back, ours) = spsc::ring(chunks);
+        all[from][to] = Some(Way { there, back: ours });
+        all[to][from] = Some(Way { there: back, back: theirs });
     }
     all
 }

@@ -6,7 +6,7 @@ use super::condition::Condition;
 use super::metadata::Metadata;
 use super::null;
 
-/// A Service, as far as giving it an address needs it.
+/// A Service, as far as giving it an address and serving it need it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
@@ -43,16 +43,39 @@ pub struct ServiceSpec {
     /// Labels of its pods.
     #[serde(deserialize_with = "null::as_empty")]
     pub selector: BTreeMap<String, String>,
+    /// Its address inside of the cluster; `None` (the word) for services without.
+    #[serde(rename = "clusterIP", skip_serializing_if = "String::is_empty")]
+    pub cluster_ip: String,
+    /// Addresses that somebody else routes to it.
+    #[serde(
+        rename = "externalIPs",
+        deserialize_with = "null::as_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub external_ips: Vec<String>,
+    /// Clients that are served; empty: all.
+    #[serde(deserialize_with = "null::as_empty", skip_serializing_if = "Vec::is_empty")]
+    pub load_balancer_source_ranges: Vec<String>,
+    /// `ClientIP` or `None`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub session_affinity: String,
 }
 
 /// Where a service listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Port {
     /// Port number.
     pub port: i32,
     /// `TCP`, `UDP` or `SCTP`.
     #[serde(default = "tcp")]
     pub protocol: String,
+    /// Tells it from the others; empty where there is one only.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The same service on every node; 0 for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub node_port: i32,
 }
 
 /// What others say of a service.
@@ -86,6 +109,11 @@ pub struct Ingress {
     /// Fields that we keep as they are: `hostname`, `ipMode`, `ports`.
     #[serde(flatten)]
     pub rest: BTreeMap<String, serde_json::Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_none(port: &i32) -> bool {
+    *port == 0
 }
 
 fn tcp() -> String {

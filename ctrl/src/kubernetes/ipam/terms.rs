@@ -68,7 +68,7 @@ mod tests {
     }
 
     fn port(port: i32, protocol: &str) -> Port {
-        Port { port, protocol: protocol.to_owned() }
+        Port { port, protocol: protocol.to_owned(), name: String::new(), node_port: 0 }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 /// Keys and sections of the file itself.
 pub const TOP: &[&str] =
-    &["gateway", "worker", "maglev", "snat", "timeouts", "port", "router", "service"];
+    &["gateway", "kubernetes", "worker", "maglev", "snat", "timeouts", "port", "router", "service"];
 /// Keys of `[gateway]`.
 pub const GATEWAY: &[&str] =
     &["name", "api", "metrics", "log", "pin_dir", "vips_at_start", "linger"];
+/// Keys of `[kubernetes]`.
+pub const KUBERNETES: &[&str] =
+    &["kubeconfig", "context", "node", "namespace", "reach", "pod_routes", "on_api_loss", "ipam"];
 /// Keys of `[worker]`.
 pub const WORKER: &[&str] = &["count", "cores", "flows", "poll", "ring", "frames"];
 /// Keys of `[maglev]`.
@@ -57,6 +60,7 @@ pub const HEALTH: &[&str] = &[
 /// Every section with its keys, as a document would write them.
 pub const ALL: &[(&str, &[&str])] = &[
     ("[gateway]", GATEWAY),
+    ("[kubernetes]", KUBERNETES),
     ("[worker]", WORKER),
     ("[maglev]", MAGLEV),
     ("[snat]", SNAT),

@@ -234,7 +234,7 @@ pub fn table_size(item: &Item<'_, '_>) -> Option<Located<TableSize>> {
 }
 
 /// Twelve bytes as base64, as Cilium writes them.
-pub fn seed(item: &Item<'_, '_>) -> Option<HashSeeds> {
+pub fn seed(item: &Item<'_, '_>) -> Option<Located<HashSeeds>> {
     let text = item.text("\"JLfvgnHc2kaSUFaI\"")?;
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok();
     let length = bytes.as_ref().map(Vec::len);
@@ -249,7 +249,7 @@ pub fn seed(item: &Item<'_, '_>) -> Option<HashSeeds> {
             "write 12 bytes as base64, as in Cilium's maglev.hashSeed: `head -c12 /dev/urandom | base64 -w0`",
         );
     }
-    seed.map(HashSeeds::from_bytes)
+    seed.map(|seed| item.located(HashSeeds::from_bytes(seed)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,48 @@
+use serde::{Deserialize, Serialize};
+
+/// How it stands with the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Whether the API server answers; the last good tables stay in force while it does not.
+    pub answers: bool,
+    /// Why it cannot be asked at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
+    /// Kinds of objects.
+    pub kinds: Vec<ClusterKind>,
+    /// Services of the cluster that are served, parts counted one by one.
+    pub services: usize,
+    /// Times that something else that the cluster wants was put into force.
+    pub changes: u64,
+    /// What is wrong with objects, as far as it is shown.
+    pub complaints: Vec<ClusterComplaint>,
+    /// How many complaints there are.
+    pub complaints_total: usize,
+}
+
+/// How it stands with one kind of objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterKind {
+    /// Its name in roles: `endpointslices`.
+    pub name: String,
+    /// `asked`, `watched`, `absent` (the cluster has no such kind), `forbidden` or `failed`.
+    pub state: String,
+    /// What keeps us from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What is wrong with an object, and what comes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterComplaint {
+    /// Kind of the object.
+    pub kind: String,
+    /// Its namespace; empty for objects of the whole cluster.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// As one word for programs.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}

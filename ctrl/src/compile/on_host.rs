@@ -1,0 +1,40 @@
+use std::collections::HashSet;
+
+use ipnet::Ipv4Net;
+
+use super::linux::LinuxOwned;
+use super::services::{subnets_on, vips_are_free, vips_are_hosts};
+use crate::desired::{Desired, Service};
+use crate::problem::Problem;
+use crate::topology::Topology;
+
+/// What this host refuses a service for. A source of many services leaves such a one out before it keeps
+/// all others from being compiled.
+#[derive(Debug)]
+pub struct OnHost<'t> {
+    linux: LinuxOwned<'t>,
+    subnets: Vec<Ipv4Net>,
+}
+
+impl<'t> OnHost<'t> {
+    /// The host as it is now, with the ports of `desired`.
+    #[must_use]
+    pub fn new(desired: &Desired, topology: &'t Topology) -> Self {
+        let ports = desired.ports.iter();
+        let links: HashSet<u32> =
+            ports.filter_map(|port| Some(topology.link(&port.name)?.ifindex)).collect();
+        let vlans = topology.vlans.iter().filter(|vlan| links.contains(&vlan.parent));
+        let vlans: HashSet<u32> = vlans.map(|vlan| vlan.ifindex).collect();
+        let ours = |ifindex| links.contains(&ifindex) || vlans.contains(&ifindex);
+        Self { linux: LinuxOwned::new(topology), subnets: subnets_on(topology, ours) }
+    }
+
+    /// Why it refuses a service; empty when it does not.
+    #[must_use]
+    pub fn refuses(&self, service: &Service) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        vips_are_free(service, &self.linux, &mut problems);
+        vips_are_hosts(service, &self.subnets, &mut problems);
+        problems
+    }
+}

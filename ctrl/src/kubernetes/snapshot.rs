@@ -1,0 +1,74 @@
+//! What the cluster wants of us, as one immutable value.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane::tables::flow_hash::HashSeeds;
+
+use super::api::metadata::Key;
+use super::kinds::Watched;
+use super::routes::PodRoute;
+use super::watch::Standing;
+use crate::desired::Service;
+
+/// What the cluster wants at one time.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Its services, the oldest first. One that did not change is the same `Arc` as before.
+    pub services: Arc<[ClusterService]>,
+    /// What Cilium was told of Maglev.
+    pub maglev: MaglevHints,
+    /// Where pods are, if routes to them are to be had from nodes.
+    pub routes: Arc<[PodRoute]>,
+    /// What is wrong with objects.
+    pub complaints: Arc<[Complaint]>,
+    /// How it stands with each kind of object.
+    pub standings: BTreeMap<Watched, Standing>,
+    /// Why the API server cannot be asked at all.
+    pub unusable: Option<String>,
+}
+
+/// A service, or a part of one whose ports have different backends.
+#[derive(Debug, Clone)]
+pub struct ClusterService {
+    /// The object that it is made of.
+    pub object: Key,
+    /// Tells the object from an earlier one of the same name.
+    pub uid: String,
+    /// What is wanted.
+    pub service: Arc<Service>,
+}
+
+/// What Cilium was told of Maglev; the same must hold on every gateway and in the cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MaglevHints {
+    /// `bpf-lb-maglev-table-size`
+    pub table_size: Option<u32>,
+    /// `bpf-lb-maglev-hash-seed`
+    pub seeds: Option<HashSeeds>,
+}
+
+/// What is wrong with an object, and what comes of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Complaint {
+    /// Kind of the object.
+    pub kind: &'static str,
+    /// Where it is.
+    pub object: Key,
+    /// Tells it from an earlier one of the same name; empty where that is not known.
+    pub uid: String,
+    /// As one word for programs.
+    pub reason: &'static str,
+    /// For people, one sentence without a full stop.
+    pub message: String,
+}
+
+impl Snapshot {
+    /// Whether the API server answers, as far as is known; not before it did for the first time.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        let failed = |standing: &Standing| matches!(standing, Standing::Failed(_));
+        let heard = |standing: &Standing| *standing != Standing::Asked;
+        self.standings.values().any(heard) && !self.standings.values().any(failed)
+    }
+}

@@ -1,0 +1,115 @@
+//! The thread that speaks with the API server. It hands what the cluster wants to control, which takes it
+//! over when it comes to it: whatever came in since then goes as one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::{mpsc, watch};
+
+use super::client::client;
+use super::kinds::Watched;
+use super::snapshot::Snapshot;
+use super::view::View;
+use super::watch::{Message, follow};
+use crate::desired::kubernetes::KubernetesSettings;
+use crate::privileges::{self, Role};
+
+/// Objects that are taken over before anything is handed on.
+const BATCH: usize = 4_096;
+/// Between two attempts to find out how to reach the API server.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The cluster, as control sees it.
+#[derive(Debug)]
+pub struct Source {
+    latest: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Source {
+    /// Starts the thread. It waits for nobody: the cluster may come later than we do.
+    ///
+    /// # Errors
+    /// When there can be no further thread or runtime.
+    pub fn start(settings: KubernetesSettings) -> Result<Self> {
+        let (publish, latest) = watch::channel(Arc::<Snapshot>::default());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("make the runtime of the cluster's source")?;
+        std::thread::Builder::new()
+            .name("kubernetes".into())
+            .spawn(move || {
+                if let Err(error) = privileges::drop_for_this_thread(Role::Cluster) {
+                    tracing::warn!("{error:#}");
+                }
+                runtime.block_on(run(settings, publish));
+            })
+            .context("start the thread of the cluster's source")?;
+        Ok(Self { latest })
+    }
+
+    /// Resolves when the cluster wants something else, or is heard of in another way. Cancellation-safe.
+    pub async fn changed(&mut self) {
+        if self.latest.changed().await.is_err() {
+            // The thread has ended, which it never does by itself. What is in force stays.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// What the cluster wants now.
+    pub fn latest(&mut self) -> Arc<Snapshot> {
+        Arc::clone(&self.latest.borrow_and_update())
+    }
+}
+
+async fn run(settings: KubernetesSettings, publish: watch::Sender<Arc<Snapshot>>) {
+    let client = loop {
+        match client(&settings).await {
+            Ok(client) => break client,
+            Err(error) => {
+                let why = format!("{error:#}");
+                let known = publish.borrow().unusable.as_ref() == Some(&why);
+                if !known {
+                    tracing::error!("the cluster cannot be asked: {why}");
+                    let unusable = Snapshot { unusable: Some(why), ..Snapshot::default() };
+                    if publish.send(Arc::new(unusable)).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    };
+    let (tell, told) = mpsc::unbounded_channel();
+    for which in Watched::ALL {
+        let namespace = settings.namespace.clone();
+        tokio::spawn(follow(client.clone(), namespace, *which, tell.clone()));
+    }
+    let node = node_name(&settings);
+    hand_on(View::new(settings, node), told, &publish).await;
+}
+
+/// Takes over what is told, until control has ended.
+async fn hand_on(
+    mut view: View,
+    mut told: mpsc::UnboundedReceiver<Message>,
+    publish: &watch::Sender<Arc<Snapshot>>,
+) {
+    let mut batch = Vec::new();
+    while told.recv_many(&mut batch, BATCH).await > 0 {
+        for (which, news) in batch.drain(..) {
+            view.take(which, news);
+        }
+        let Some(snapshot) = view.snapshot() else { continue };
+        if publish.send(Arc::new(snapshot)).is_err() {
+            return;
+        }
+    }
+}
+
+/// The name of our node.
+fn node_name(settings: &KubernetesSettings) -> String {
+    let named = settings.node.clone().or_else(|| std::env::var("NODE_NAME").ok());
+    named.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+}

@@ -1,0 +1,248 @@
+//! What is known of the cluster, and what it comes to: each service is translated anew when its own
+//! objects change, and only then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::api::metadata::{Key, Timestamp};
+use super::kinds::{Store, Watched};
+use super::snapshot::{ClusterService, Complaint, Snapshot};
+use super::translate::{Facts, Translated, translate};
+use super::watch::{Standing, Told};
+use crate::desired::kubernetes::KubernetesSettings;
+
+/// Complaints that are kept: whoever has more of them does not read the rest.
+const COMPLAINTS_MAX: usize = 1_000;
+
+/// Objects, and what they were translated to.
+#[derive(Debug)]
+pub struct View {
+    settings: KubernetesSettings,
+    node: String,
+    store: Store,
+    standings: BTreeMap<Watched, Standing>,
+    /// Kinds of which a whole list was read.
+    listed: BTreeSet<Watched>,
+    slices: Slices,
+    facts: Facts,
+    /// Complaints about what the facts are made of.
+    about_facts: Vec<Complaint>,
+    /// By service, with its age.
+    translated: BTreeMap<Key, (Timestamp, Translated)>,
+    dirty: BTreeSet<Key>,
+    last: Snapshot,
+    /// Something but services may be another than in `last`.
+    touched: bool,
+}
+
+/// Which slices belong to which service.
+#[derive(Debug, Default)]
+struct Slices {
+    by_service: BTreeMap<Key, BTreeSet<Key>>,
+    service_of: BTreeMap<Key, Key>,
+}
+
+impl View {
+    /// Nothing is known yet. `node` is our own.
+    #[must_use]
+    pub fn new(settings: KubernetesSettings, node: String) -> Self {
+        let asked = Watched::ALL.iter().map(|which| (*which, Standing::Asked)).collect();
+        let facts = Facts::new(&settings, &node, &Store::default()).0;
+        Self {
+            settings,
+            node,
+            store: Store::default(),
+            standings: asked,
+            listed: BTreeSet::new(),
+            slices: Slices::default(),
+            facts,
+            about_facts: Vec::new(),
+            translated: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            last: Snapshot::default(),
+            touched: true,
+        }
+    }
+
+    /// Takes over what was told.
+    pub fn take(&mut self, which: Watched, told: Told) {
+        match told {
+            Told::Standing(standing) => {
+                self.say(which, &standing);
+                if standing == Standing::Watched {
+                    self.listed.insert(which);
+                }
+                self.standings.insert(which, standing);
+                self.touched = true;
+            }
+            Told::News(news) => {
+                let broken = self.store.broken().count();
+                let keys = self.store.take(which, news);
+                self.touched |= self.store.broken().count() != broken;
+                self.touch(which, keys);
+            }
+        }
+    }
+
+    fn touch(&mut self, which: Watched, keys: Vec<Key>) {
+        match which {
+            Watched::Services => self.dirty.extend(keys),
+            Watched::EndpointSlices => {
+                for key in keys {
+                    let slice = self.store.slices.get(&key);
+                    let owner = slice.and_then(|slice| {
+                        let name = slice.service()?.to_owned();
+                        Some(Key { namespace: key.namespace.clone(), name })
+                    });
+                    self.dirty.extend(self.slices.assign(key, owner));
+                }
+            }
+            Watched::Nodes | Watched::CiliumConfig if !keys.is_empty() => self.renew_facts(),
+            _ => {}
+        }
+    }
+
+    /// All services hang on the facts, which hardly ever change: a node that reports each minute that it
+    /// is well is no news.
+    fn renew_facts(&mut self) {
+        let (facts, complaints) = Facts::new(&self.settings, &self.node, &self.store);
+        self.touched |= self.about_facts != complaints;
+        self.about_facts = complaints;
+        if facts != self.facts {
+            self.facts = facts;
+            self.touched = true;
+            self.dirty.extend(self.store.services.iter().map(|(key, _)| key.clone()));
+        }
+    }
+
+    /// What the cluster wants now; `None` when nothing is different from the last time.
+    pub fn snapshot(&mut self) -> Option<Snapshot> {
+        let whole = self.is_whole();
+        let moved = whole && self.translate();
+        if !moved && !std::mem::take(&mut self.touched) {
+            return None;
+        }
+        self.touched = false;
+        let services = if moved { self.services() } else { Arc::clone(&self.last.services) };
+        self.last = Snapshot {
+            services,
+            maglev: self.facts.maglev,
+            routes: Arc::clone(&self.facts.routes),
+            complaints: self.complaints(whole),
+            standings: self.standings.clone(),
+            unusable: None,
+        };
+        Some(self.last.clone())
+    }
+
+    /// Whether all is known that services are made of. A service whose endpoints have not been read yet is
+    /// not one without endpoints.
+    fn is_whole(&self) -> bool {
+        let known = |which: &Watched| match self.standings.get(which) {
+            _ if self.listed.contains(which) => true,
+            Some(Standing::Absent | Standing::Forbidden(_)) => {
+                !matches!(which, Watched::Services | Watched::EndpointSlices)
+            }
+            _ => false,
+        };
+        Watched::ALL.iter().filter(|which| which.kind().awaited).all(known)
+    }
+
+    /// Translates what is not up to date; says whether it comes to anything else.
+    fn translate(&mut self) -> bool {
+        let mut moved = false;
+        for key in std::mem::take(&mut self.dirty) {
+            let Some(service) = self.store.services.get(&key) else {
+                moved |= self.translated.remove(&key).is_some();
+                continue;
+            };
+            let slices = self.slices.of(&key).filter_map(|key| self.store.slices.get(key));
+            let slices: Vec<_> = slices.map(|slice| &**slice).collect();
+            let mut next = translate(service, &slices, &self.facts);
+            let age = service.metadata.creation_timestamp.clone();
+            if let Some((_, before)) = self.translated.get(&key) {
+                next.keep(before);
+            }
+            let before = self.translated.insert(key, (age.clone(), next.clone()));
+            moved |= before.is_none_or(|before| before != (age, next));
+        }
+        moved
+    }
+
+    fn services(&self) -> Arc<[ClusterService]> {
+        let mut all: Vec<_> = self.translated.iter().collect();
+        all.sort_by_key(|(key, (age, _))| (age, *key));
+        let of = |(key, (_, translated)): (&Key, &(Timestamp, Translated))| {
+            let (object, uid) = (key.clone(), translated.uid.clone());
+            let services = translated.services.clone().into_iter();
+            services.map(move |service| ClusterService {
+                object: object.clone(),
+                uid: uid.clone(),
+                service,
+            })
+        };
+        all.into_iter().flat_map(of).collect()
+    }
+
+    fn complaints(&self, whole: bool) -> Arc<[Complaint]> {
+        let broken = self.store.broken().map(|(which, object, why)| Complaint {
+            kind: which.kind().kind,
+            object: object.clone(),
+            uid: String::new(),
+            reason: "Unreadable",
+            message: format!("the object is left out, or stays as it was read last: {why}"),
+        });
+        let translated = self.translated.values().flat_map(|(_, found)| found.complaints.iter());
+        let translated = translated.filter(|_| whole).cloned();
+        let all = broken.chain(self.about_facts.iter().cloned()).chain(translated);
+        all.take(COMPLAINTS_MAX).collect()
+    }
+
+    /// Says what keeps us from a kind when it begins and when it ends.
+    fn say(&self, which: Watched, standing: &Standing) {
+        let kind = which.kind().plural;
+        match standing {
+            Standing::Forbidden(rule) => {
+                tracing::warn!("the API server keeps {kind} from us; our role needs: {rule}");
+            }
+            Standing::Failed(why) => {
+                tracing::warn!("{kind} cannot be watched, what is known of them stays: {why}");
+            }
+            Standing::Absent => {
+                tracing::info!("the cluster has no {kind} yet; they are waited for")
+            }
+            Standing::Watched => tracing::info!("{kind} are watched"),
+            Standing::Asked => {}
+        }
+    }
+}
+
+impl Slices {
+    /// The slices of a service.
+    fn of(&self, service: &Key) -> impl Iterator<Item = &Key> {
+        self.by_service.get(service).into_iter().flatten()
+    }
+
+    /// From now on a slice belongs to `owner`, or to nobody. Returns the services that this touches.
+    fn assign(&mut self, slice: Key, owner: Option<Key>) -> Vec<Key> {
+        let before = match &owner {
+            Some(owner) => self.service_of.insert(slice.clone(), owner.clone()),
+            None => self.service_of.remove(&slice),
+        };
+        if let Some(before) = before.as_ref().filter(|before| Some(*before) != owner.as_ref())
+            && let Some(held) = self.by_service.get_mut(before)
+        {
+            held.remove(&slice);
+            if held.is_empty() {
+                self.by_service.remove(before);
+            }
+        }
+        if let Some(owner) = &owner {
+            self.by_service.entry(owner.clone()).or_default().insert(slice);
+        }
+        before.into_iter().chain(owner).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

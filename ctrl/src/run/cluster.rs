@@ -1,0 +1,201 @@
+//! The cluster beside the file: what both want together, and what is said of it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use anyhow::Result;
+use dataplane::addr::Addr;
+
+use super::Gateway;
+use crate::api_types::{Cluster, ClusterComplaint, ClusterKind};
+use crate::commands::host;
+use crate::compile::{OnHost, host_conflicts};
+use crate::desired::Desired;
+use crate::kubernetes::api::metadata::Key;
+use crate::kubernetes::kinds::Watched;
+use crate::kubernetes::merge::{Merged, Merger};
+use crate::kubernetes::routes::with_pods;
+use crate::kubernetes::snapshot::{ClusterService, Complaint, Snapshot};
+use crate::kubernetes::source::Source;
+use crate::kubernetes::watch::Standing;
+use crate::problem::Problem;
+use crate::topology::{LinkAddress, Topology};
+
+/// Complaints that are shown: whoever has more of them does not read the rest.
+const SHOWN: usize = 100;
+
+/// The cluster that the file names; nothing at all when it names none.
+#[derive(Debug, Default)]
+pub(super) struct FromCluster {
+    source: Option<Source>,
+    snapshot: Arc<Snapshot>,
+    merger: Merger,
+    taken: Vec<ClusterService>,
+    left_out: Vec<Complaint>,
+    /// Times that something else was put into force.
+    changes: u64,
+    /// Source addresses that are the host's, too.
+    shared: Vec<Addr>,
+    /// What the host uses of their ports.
+    conflicts: Vec<Complaint>,
+    /// Addresses of the host that both were judged with.
+    addresses: Vec<LinkAddress>,
+}
+
+impl FromCluster {
+    /// Begins to listen to the cluster that `file` names, if any.
+    pub(super) fn start(file: &Desired) -> Result<Self> {
+        let source = file.kubernetes.clone().map(Source::start).transpose()?;
+        Ok(Self { source, ..Self::default() })
+    }
+
+    /// Resolves when the cluster wants something else. Cancellation-safe.
+    pub(super) async fn changed(&mut self) {
+        match &mut self.source {
+            Some(source) => source.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The host with the ways to pods that the cluster knows of.
+    pub(super) fn routed<'t>(&self, topology: &'t Topology) -> Cow<'t, Topology> {
+        with_pods(topology, &self.snapshot.routes)
+    }
+
+    /// What `file` and the cluster want together on this host.
+    fn with(&mut self, file: &Desired, topology: &Topology) -> Desired {
+        let Some(source) = &mut self.source else { return file.clone() };
+        self.snapshot = source.latest();
+        let host = OnHost::new(file, topology);
+        let Merged { desired, taken, complaints } = self.merger.merge(file, &self.snapshot, &host);
+        for new in complaints.iter().filter(|complaint| !self.left_out.contains(complaint)) {
+            tracing::warn!(reason = new.reason, "{} {}: {}", new.kind, new.object, new.message);
+        }
+        self.taken = taken;
+        self.left_out = complaints;
+        if self.addresses != topology.addresses {
+            self.addresses.clone_from(&topology.addresses);
+        }
+        desired
+    }
+}
+
+impl Gateway {
+    /// What is wanted now, of the file and of the cluster.
+    pub(super) fn wanted(&mut self) -> Desired {
+        let mut wanted = self.cluster.with(&self.file, self.netlink.topology());
+        wanted.keep_services(&self.desired);
+        wanted
+    }
+
+    /// Takes over what the cluster wants. A service that the host cannot serve is left out; what does not
+    /// reach a backend is said, and the rest goes on.
+    pub(super) async fn take_cluster(&mut self) {
+        let routes = Arc::clone(&self.cluster.snapshot.routes);
+        let wanted = self.wanted();
+        let same = wanted == self.desired && routes == self.cluster.snapshot.routes;
+        if same && self.steered.is_some() {
+            return;
+        }
+        self.desired = wanted;
+        self.standing.follow(&self.desired);
+        self.compile_again().await;
+        self.cluster.changes += 1;
+        self.look_for_conflicts();
+    }
+
+    /// The file alone may use no address of the host; with the cluster there may be one, whose ports others
+    /// use too. A file with services is refused for that; a cluster is told.
+    fn look_for_conflicts(&mut self) {
+        let sources = self.compiled.tables.snat.iter();
+        let shared: Vec<Addr> =
+            sources.filter(|(_, source)| source.shared).map(|(_, source)| source.addr).collect();
+        if shared == self.cluster.shared {
+            return;
+        }
+        self.cluster.shared = shared;
+        let found = host_conflicts(&self.desired, &self.compiled, &host::facts(&self.desired));
+        for problem in &found {
+            tracing::error!("{problem}");
+        }
+        let object = Key { namespace: String::new(), name: self.desired.gateway.name.clone() };
+        let complaint = |problem: Problem| Complaint {
+            kind: "Gateway",
+            object: object.clone(),
+            uid: String::new(),
+            reason: "PortsInUse",
+            message: problem.what,
+        };
+        self.cluster.conflicts = found.into_iter().map(complaint).collect();
+    }
+
+    /// The host may be another: an address that it had is free now, or the other way round.
+    pub(super) fn judge_cluster_again(&mut self) {
+        let same = self.cluster.addresses == self.netlink.topology().addresses;
+        if self.cluster.source.is_some() && !same {
+            self.desired = self.wanted();
+        }
+    }
+
+    /// How it stands with the cluster, for people.
+    pub(super) fn cluster_state(&self) -> Option<Cluster> {
+        self.cluster.source.as_ref()?;
+        let snapshot = &self.cluster.snapshot;
+        let complaints = self.complaints();
+        let kinds = snapshot.standings.iter().map(|(which, standing)| kind(*which, standing));
+        Some(Cluster {
+            answers: snapshot.answers(),
+            unusable: snapshot.unusable.clone(),
+            kinds: kinds.collect(),
+            services: self.cluster.taken.len(),
+            changes: self.cluster.changes,
+            complaints_total: complaints.len(),
+            complaints: complaints.into_iter().take(SHOWN).map(shown).collect(),
+        })
+    }
+
+    /// What is wrong with objects: as the source found, as they were put together, as the host says.
+    fn complaints(&self) -> Vec<Complaint> {
+        let first =
+            self.desired.services.len() - self.cluster.taken.len().min(self.desired.services.len());
+        let troubled = self.compiled.troubled.iter().filter_map(|(index, problem)| {
+            let wish = self.cluster.taken.get(index.checked_sub(first)?)?;
+            let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            Some(Complaint {
+                kind: "Service",
+                object: wish.object.clone(),
+                uid: wish.uid.clone(),
+                reason: "BackendUnreachable",
+                message: format!("{}{help}", problem.what),
+            })
+        });
+        let mut all: Vec<_> = self.cluster.left_out.iter().cloned().chain(troubled).collect();
+        all.extend(self.cluster.conflicts.iter().cloned());
+        all.extend(self.cluster.snapshot.complaints.iter().cloned());
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+fn kind(which: Watched, standing: &Standing) -> ClusterKind {
+    let (state, message) = match standing {
+        Standing::Asked => ("asked", None),
+        Standing::Watched => ("watched", None),
+        Standing::Absent => ("absent", None),
+        Standing::Forbidden(rule) => ("forbidden", Some(format!("our role needs: {rule}"))),
+        Standing::Failed(why) => ("failed", Some(why.clone())),
+    };
+    let name = which.kind().plural.to_owned();
+    ClusterKind { name, state: state.to_owned(), message }
+}
+
+fn shown(complaint: Complaint) -> ClusterComplaint {
+    ClusterComplaint {
+        kind: complaint.kind.to_owned(),
+        namespace: complaint.object.namespace,
+        name: complaint.object.name,
+        reason: complaint.reason.to_owned(),
+        message: complaint.message,
+    }
+}
