@@ -30,7 +30,7 @@ fn status() -> Status {
         "conflicts": [{"address": "10.0.0.1", "port": "ens5", "mac": "", "claims": 1, "seconds_ago": 0}],
         "drops": {"no_flow": 0}, "verdicts": {"forwarded": 0},
     });
-    serde_json::from_value(status).unwrap()
+    serde_json::from_value(status).expect("a status")
 }
 
 fn services() -> Vec<Service> {
@@ -43,7 +43,7 @@ fn services() -> Vec<Service> {
         "backends": [{"address": "10.1.0.1", "port": 80, "weight": 100, "state": "active",
             "share_percent": 100.0, "health": health}],
     });
-    vec![serde_json::from_value(service).unwrap()]
+    vec![serde_json::from_value(service).expect("a service")]
 }
 
 /// Names of metrics in a text: words that begin as ours do.

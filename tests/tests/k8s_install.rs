@@ -144,6 +144,19 @@ fn the_chart_says_what_is_wrong_with_values() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_pod_has_the_capabilities_of_the_unit_and_no_others() -> Result<()> {
+    let unit = std::fs::read_to_string(file("deploy/portreeve.service"))?;
+    let line = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let unit = line.context("the unit bounds nothing")?.split(' ');
+    let unit: Vec<_> = unit.filter_map(|name| name.strip_prefix("CAP_")).collect();
+    let pod = std::fs::read_to_string(file(MANIFEST))?;
+    let (_, added) = pod.split_once("              add:\n").context("nothing is added")?;
+    let pod: Vec<_> = added.lines().map_while(|line| line.trim().strip_prefix("- ")).collect();
+    ensure!(!pod.is_empty() && pod == unit, "pod: {pod:?}, unit: {unit:?}");
+    Ok(())
+}
+
 /// Kinds of Cilium's that gateways read, by the name that people type, and one object of a kind of which
 /// the lab document has none.
 const KINDS: [&str; 3] = ["ippools", "l2announcement", "cn"];
