@@ -183,9 +183,21 @@ impl<'h> Cluster<'h> {
     /// # Errors
     /// When the API server does not take their definitions.
     pub fn apply_cilium_crds(&self) -> Result<()> {
+        self.apply_crds(&[])
+    }
+
+    /// The same in a cluster that knows some of them by definitions of ours: Cilium's take their place.
+    ///
+    /// # Errors
+    /// As [`Self::apply_cilium_crds`].
+    pub fn apply_cilium_crds_over_ours(&self) -> Result<()> {
+        self.apply_crds(&["--force-conflicts"])
+    }
+
+    fn apply_crds(&self, more: &[&str]) -> Result<()> {
         let crds = self.programs.crds();
         let apply = ["apply", "--server-side", "-f", &crds.to_string_lossy()];
-        self.kubectl(&apply)?.ok()?;
+        self.kubectl(&[&apply, more].concat())?.ok()?;
         let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
         self.kubectl(&wait)?.ok().map(drop)
     }

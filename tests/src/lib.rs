@@ -29,6 +29,8 @@ pub mod keepalived;
 pub mod cluster;
 /// The seed's lab with a cluster beside it.
 pub mod clustered;
+/// The chart, rendered by the real Helm.
+pub mod chart;
 /// The objects of the lab document.
 pub mod lab_document;
 /// The servers behind the VIPs: `whoami`, downloads, UDP echo.

@@ -33,6 +33,7 @@ pub fn steps() -> Vec<Step> {
         Step::call("the steering object is what its source gives", || {
             crate::bpf::check_equal().map(|()| Outcome::Passed)
         }),
+        Step::call("the plain manifests are what the chart gives", crate::manifests::check_equal),
     ];
     steps.extend(test::steps(None));
     steps

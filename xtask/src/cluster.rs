@@ -42,7 +42,7 @@ pub fn directory() -> Result<PathBuf> {
 }
 
 /// Outside of the repository: a fresh checkout builds it no second time.
-fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
     base.map_or_else(|| target().join("cache"), |base| base.join("portreeve"))
@@ -114,7 +114,10 @@ fn crds(go: &OsString, to: &Path) -> Result<()> {
 }
 
 /// The program `go`: the machine's own where it is new enough, else one of ours.
-fn go() -> Result<OsString> {
+///
+/// # Errors
+/// When there is none and none can be had.
+pub fn go() -> Result<OsString> {
     let own = OsString::from("go");
     if is_new(&own) {
         return Ok(own);

@@ -22,6 +22,10 @@ mod test;
 mod bench;
 /// The Kubernetes control plane for tests.
 mod cluster;
+/// Helm, for tests of the chart.
+mod helm;
+/// The plain manifests are what the chart gives.
+mod manifests;
 /// The fuzz targets.
 mod fuzz;
 /// Everything that must hold before a change lands.
@@ -76,6 +80,8 @@ enum Command {
     Tidy,
     /// Compile the programs in C into the objects that are checked in.
     Bpf,
+    /// Render the plain manifests in `deploy/kubernetes/` from the chart.
+    Manifests,
     /// Install the system packages that are missing, and do nothing else.
     Setup,
 }
@@ -118,6 +124,7 @@ fn run(command: Command) -> Result<bool> {
             setup::ready(Purpose::Ci)?;
             bpf::build().map(|()| true)
         }
+        Command::Manifests => manifests::write().map(|()| true),
         Command::Setup => setup::ready(Purpose::Work).map(|()| true),
     }
 }

@@ -2,7 +2,7 @@ use std::process::Command;
 
 use crate::cargo::{cargo, has_nightly, nightly, target};
 use crate::step::Step;
-use crate::{bench, cluster, fuzz};
+use crate::{bench, cluster, fuzz, helm};
 
 /// A part of the tests that one can run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,9 +70,11 @@ fn kubernetes() -> Vec<Step> {
     if let Ok(directory) = cluster::directory() {
         tests.env("PORTREEVE_CONTROL_PLANE", directory);
     }
+    tests.env("PORTREEVE_HELM", helm::program());
     vec![
         Step::commands("build the appliance and the lab", vec![build]),
         Step::call("build a Kubernetes control plane", cluster::build),
+        Step::call("build Helm", helm::build),
         Step::tests("end to end, in a cluster", tests),
     ]
 }

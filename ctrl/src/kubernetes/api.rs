@@ -26,3 +26,6 @@ pub mod node;
 pub mod config_map;
 /// Objects that are kept as they are.
 pub mod raw;
+/// Definitions of Cilium's objects, for clusters that have none.
+#[cfg(test)]
+mod definitions;

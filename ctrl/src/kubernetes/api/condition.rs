@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::metadata::is_zero;
 
-/// A statement about an object. When it changed last is for whoever writes it to say: what is
-/// decided here must not depend on a clock.
+/// A statement about an object.
+// When it changed last is for whoever writes it to say: what is decided here must not depend on a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// What it is about; an object has one condition of a type.
@@ -25,6 +26,7 @@ pub struct Condition {
 
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Truth {
     /// It does.
     True,

@@ -35,6 +35,7 @@ pub struct L2Policy {
 
 /// What the owner of a policy wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct L2PolicySpec {
     /// Which nodes announce; absent: every one.
@@ -57,6 +58,7 @@ pub struct L2PolicySpec {
 
 /// What gateways say of a policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct L2PolicyStatus {
     /// [`BAD_NODE_SELECTOR`], [`BAD_SERVICE_SELECTOR`] and [`BAD_INTERFACE_REGEX`].

@@ -38,6 +38,7 @@ pub struct IpPool {
 
 /// What the owner of a pool wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct IpPoolSpec {
     /// Its addresses, given out in this order.
@@ -57,9 +58,11 @@ pub struct IpPoolSpec {
 /// A range of addresses: by `cidr`, or from `start` to `stop`, both included. An empty text is as
 /// good as none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Block {
     /// A prefix; takes precedence over the other two.
+    #[cfg_attr(test, schemars(extend("format" = "cidr")))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cidr: Option<String>,
     /// The first address.
@@ -72,6 +75,7 @@ pub struct Block {
 
 /// Whether the first and the last address of a `cidr` are given out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum AllowFirstLastIps {
     /// They are.
     Yes,
@@ -81,6 +85,7 @@ pub enum AllowFirstLastIps {
 
 /// What the one who gives out addresses says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct IpPoolStatus {
     /// [`CONFLICT`], [`TOTAL`], [`AVAILABLE`] and [`USED`].

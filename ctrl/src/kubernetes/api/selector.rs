@@ -11,6 +11,7 @@ pub type Labels = BTreeMap<String, String>;
 /// Which labels are selected (`LabelSelector`): all of its requirements must hold, and an empty one
 /// selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     /// Labels with exactly these values.
@@ -23,11 +24,13 @@ pub struct LabelSelector {
 
 /// What a selector asks of one label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Requirement {
     /// Key of the label.
     pub key: String,
-    /// `In`, `NotIn`, `Exists` or `DoesNotExist`. Text, because one object that we cannot read
-    /// would keep all others of its kind from being read.
+    /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
+    // Text, because one object that we cannot read would keep all others of its kind from being read.
+    #[cfg_attr(test, schemars(extend("enum" = ["In", "NotIn", "Exists", "DoesNotExist"])))]
     pub operator: String,
     /// The values that `In` and `NotIn` speak of.
     #[serde(default, deserialize_with = "null::as_empty")]
