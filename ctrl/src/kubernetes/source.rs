@@ -9,9 +9,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::client::client;
 use super::kinds::Watched;
+use super::leading::Leases;
 use super::snapshot::Snapshot;
 use super::view::View;
-use super::watch::{Message, follow};
+use super::watch::{Message, Told, follow};
 use crate::desired::kubernetes::KubernetesSettings;
 use crate::privileges::{self, Role};
 
@@ -87,19 +88,28 @@ async fn run(settings: KubernetesSettings, publish: watch::Sender<Arc<Snapshot>>
         tokio::spawn(follow(client.clone(), namespace, *which, tell.clone()));
     }
     let node = node_name(&settings);
-    hand_on(View::new(settings, node), told, &publish).await;
+    let loss = settings.on_api_loss.into();
+    let leases = Leases::start(client, &settings.namespace, &node, loss);
+    hand_on(View::new(settings, node), &leases, told, &publish).await;
 }
 
 /// Takes over what is told, until control has ended.
 async fn hand_on(
     mut view: View,
+    leases: &Leases,
     mut told: mpsc::UnboundedReceiver<Message>,
     publish: &watch::Sender<Arc<Snapshot>>,
 ) {
     let mut batch = Vec::new();
     while told.recv_many(&mut batch, BATCH).await > 0 {
-        for (which, news) in batch.drain(..) {
-            view.take(which, news);
+        for (which, told) in batch.drain(..) {
+            if let (Watched::Leases, Told::News(news)) = (which, &told) {
+                leases.see(news);
+            }
+            view.take(which, told);
+        }
+        if let Some(timing) = view.timing() {
+            leases.retime(timing);
         }
         let Some(snapshot) = view.snapshot() else { continue };
         if publish.send(Arc::new(snapshot)).is_err() {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::api::metadata::{Key, Timestamp};
+use super::election::Timing;
 use super::kinds::{Store, Watched};
+use super::leading::timing;
 use super::snapshot::{ClusterService, Complaint, Snapshot};
 use super::translate::{Facts, Translated, translate};
 use super::watch::{Standing, Told};
@@ -135,17 +137,28 @@ impl View {
         Some(self.last.clone())
     }
 
+    /// How long leases last; `None` before that is known.
+    #[must_use]
+    pub fn timing(&self) -> Option<Timing> {
+        self.is_known(Watched::CiliumConfig)
+            .then(|| timing(&self.settings, self.store.cilium_config(&self.settings.namespace)))
+    }
+
     /// Whether all is known that services are made of. A service whose endpoints have not been read yet is
     /// not one without endpoints.
     fn is_whole(&self) -> bool {
-        let known = |which: &Watched| match self.standings.get(which) {
-            _ if self.listed.contains(which) => true,
+        let mut awaited = Watched::ALL.iter().filter(|which| which.kind().awaited);
+        awaited.all(|which| self.is_known(*which))
+    }
+
+    fn is_known(&self, which: Watched) -> bool {
+        match self.standings.get(&which) {
+            _ if self.listed.contains(&which) => true,
             Some(Standing::Absent | Standing::Forbidden(_)) => {
                 !matches!(which, Watched::Services | Watched::EndpointSlices)
             }
             _ => false,
-        };
-        Watched::ALL.iter().filter(|which| which.kind().awaited).all(known)
+        }
     }
 
     /// Translates what is not up to date; says whether it comes to anything else.
