@@ -10,6 +10,7 @@ use dataplane::addr::Addr;
 use dataplane::tables::{Deadline, Deadlines};
 use dataplane::time::BootTime;
 
+use super::api::condition::Condition;
 use super::api::metadata::Key;
 use super::l2::{Announcements, Group, WhyNot, router_lease};
 use super::leading::{Candidacy, Leases};
@@ -116,6 +117,12 @@ impl Announcing {
         let news = self.found != found;
         self.found = found;
         news
+    }
+
+    /// Conditions of policies that are not as they should be, by name of the policy.
+    #[must_use]
+    pub const fn verdicts(&self) -> &BTreeMap<String, Vec<Condition>> {
+        &self.found.conditions
     }
 
     /// Where a service is announced while we lead.

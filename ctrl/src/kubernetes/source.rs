@@ -12,6 +12,7 @@ use super::client::client;
 use super::kinds::Watched;
 use super::leading::Leases;
 use super::snapshot::Snapshot;
+use super::verdicts::{Verdicts, write};
 use super::view::View;
 use super::watch::{Message, Told, follow};
 use crate::desired::kubernetes::KubernetesSettings;
@@ -105,10 +106,20 @@ async fn run(
     }
     let node = node_name(&settings);
     let loss = settings.on_api_loss.into();
+    let (say, said) = watch::channel(Verdicts::new());
+    tokio::spawn(write(client.clone(), said));
     let leases = Leases::start(client, &settings.namespace, &node, loss);
     let mut view = View::new(settings, node);
     view.lead_by(leases.clone());
-    hand_on(view, leases, told, here, &publish).await;
+    hand_on(view, leases, told, here, &Ends { publish, say }).await;
+}
+
+/// Where goes what is found out.
+struct Ends {
+    /// To control.
+    publish: watch::Sender<Arc<Snapshot>>,
+    /// To policies.
+    say: watch::Sender<Verdicts>,
 }
 
 /// Takes over what is told, and what becomes of elections, until control has ended.
@@ -117,7 +128,7 @@ async fn hand_on(
     mut leases: Leases,
     mut told: mpsc::UnboundedReceiver<Message>,
     mut here: watch::Receiver<Arc<Here>>,
-    publish: &watch::Sender<Arc<Snapshot>>,
+    ends: &Ends,
 ) {
     here.mark_changed();
     let mut batch = Vec::new();
@@ -150,7 +161,12 @@ async fn hand_on(
             leases.retime(timing);
         }
         let Some(snapshot) = view.snapshot() else { continue };
-        if publish.send(Arc::new(snapshot)).is_err() {
+        ends.say.send_if_modified(|before| {
+            let news = before != view.verdicts();
+            before.clone_from(view.verdicts());
+            news
+        });
+        if ends.publish.send(Arc::new(snapshot)).is_err() {
             return;
         }
     }

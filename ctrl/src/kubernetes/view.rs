@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::announcing::{Announcing, Here};
+use super::api::condition::Condition;
 use super::api::metadata::{Key, Timestamp};
 use super::election::Timing;
 use super::kinds::{Store, Watched};
@@ -79,6 +80,11 @@ impl View {
     /// From now on what policies say is announced by these leases.
     pub fn lead_by(&mut self, leases: Leases) {
         self.announcing.lead_by(leases);
+    }
+
+    /// What is to be written on policies.
+    pub const fn verdicts(&self) -> &BTreeMap<String, Vec<Condition>> {
+        self.announcing.verdicts()
     }
 
     /// Takes over what control says of this host.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use dataplane::addr::Addr;
+use dataplane::time::BootTime;
 
 use super::apply::pairs;
 use super::{Gateway, now};
-use crate::api_types::{Cluster, ClusterComplaint, ClusterKind};
+use crate::api_types::{Cluster, ClusterComplaint, ClusterKind, ClusterLease};
 use crate::commands::host;
 use crate::compile::{OnHost, host_conflicts};
 use crate::desired::Desired;
-use crate::kubernetes::announcing::Here;
+use crate::kubernetes::announcing::{Here, LeaseState};
 use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::kinds::Watched;
 use crate::kubernetes::merge::{Merged, Merger};
@@ -207,6 +208,7 @@ impl Gateway {
             kinds: kinds.collect(),
             services: self.cluster.taken.len(),
             changes: self.cluster.changes,
+            leases: snapshot.announced.leases.iter().map(lease).collect(),
             complaints_total: complaints.len(),
             complaints: complaints.into_iter().take(SHOWN).map(shown).collect(),
         })
@@ -255,6 +257,19 @@ fn kind(which: Watched, standing: &Standing) -> ClusterKind {
     };
     let name = which.kind().plural.to_owned();
     ClusterKind { name, state: state.to_owned(), message }
+}
+
+fn lease(state: &LeaseState) -> ClusterLease {
+    let left = state.deadline.get().since(BootTime::now());
+    let left = u64::try_from(left.as_millis()).ok().filter(|left| *left > 0);
+    ClusterLease {
+        lease: state.lease.clone(),
+        holder: state.holder.clone(),
+        leads: left.is_some(),
+        milliseconds_left: left,
+        addresses: state.addresses.iter().copied().collect(),
+        refused: state.refused.clone(),
+    }
 }
 
 fn shown(complaint: Complaint) -> ClusterComplaint {
