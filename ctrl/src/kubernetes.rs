@@ -10,6 +10,12 @@ pub mod api;
 pub mod l2;
 /// Who leads, by leases.
 pub mod election;
+/// Elections against the API server.
+pub mod leading;
+/// What we say of policies.
+mod verdicts;
+/// What is announced now.
+pub mod announcing;
 /// Which service gets which address of the pools.
 pub mod ipam;
 /// The kinds that are watched.

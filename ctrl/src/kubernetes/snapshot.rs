@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dataplane::tables::flow_hash::HashSeeds;
 
+use super::announcing::Announced;
 use super::api::metadata::Key;
 use super::kinds::Watched;
 use super::routes::PodRoute;
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub maglev: MaglevHints,
     /// Where pods are, if routes to them are to be had from nodes.
     pub routes: Arc<[PodRoute]>,
+    /// What is announced, as far as leases let it be.
+    pub announced: Arc<Announced>,
     /// What is wrong with objects.
     pub complaints: Arc<[Complaint]>,
     /// How it stands with each kind of object.

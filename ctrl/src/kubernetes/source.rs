@@ -7,11 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, watch};
 
+use super::announcing::Here;
 use super::client::client;
 use super::kinds::Watched;
+use super::leading::Leases;
 use super::snapshot::Snapshot;
+use super::verdicts::{Verdicts, write};
 use super::view::View;
-use super::watch::{Message, follow};
+use super::watch::{Message, Told, follow};
 use crate::desired::kubernetes::KubernetesSettings;
 use crate::privileges::{self, Role};
 
@@ -24,6 +27,7 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Source {
     latest: watch::Receiver<Arc<Snapshot>>,
+    here: watch::Sender<Arc<Here>>,
 }
 
 impl Source {
@@ -31,7 +35,8 @@ impl Source {
     ///
     /// # Errors
     /// When there can be no further thread or runtime.
-    pub fn start(settings: KubernetesSettings) -> Result<Self> {
+    pub fn start(settings: KubernetesSettings, here: Here) -> Result<Self> {
+        let (here, host) = watch::channel(Arc::new(here));
         let (publish, latest) = watch::channel(Arc::<Snapshot>::default());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -43,10 +48,10 @@ impl Source {
                 if let Err(error) = privileges::drop_for_this_thread(Role::Cluster) {
                     tracing::warn!("{error:#}");
                 }
-                runtime.block_on(run(settings, publish));
+                runtime.block_on(run(settings, host, publish));
             })
             .context("start the thread of the cluster's source")?;
-        Ok(Self { latest })
+        Ok(Self { latest, here })
     }
 
     /// Resolves when the cluster wants something else, or is heard of in another way. Cancellation-safe.
@@ -57,13 +62,26 @@ impl Source {
         }
     }
 
+    /// Tells what is to be known of this host. Who leaves gives up the leases.
+    pub fn tell(&self, here: Here) {
+        self.here.send_if_modified(|before| {
+            let news = **before != here;
+            *before = Arc::new(here);
+            news
+        });
+    }
+
     /// What the cluster wants now.
     pub fn latest(&mut self) -> Arc<Snapshot> {
         Arc::clone(&self.latest.borrow_and_update())
     }
 }
 
-async fn run(settings: KubernetesSettings, publish: watch::Sender<Arc<Snapshot>>) {
+async fn run(
+    settings: KubernetesSettings,
+    here: watch::Receiver<Arc<Here>>,
+    publish: watch::Sender<Arc<Snapshot>>,
+) {
     let client = loop {
         match client(&settings).await {
             Ok(client) => break client,
@@ -87,22 +105,68 @@ async fn run(settings: KubernetesSettings, publish: watch::Sender<Arc<Snapshot>>
         tokio::spawn(follow(client.clone(), namespace, *which, tell.clone()));
     }
     let node = node_name(&settings);
-    hand_on(View::new(settings, node), told, &publish).await;
+    let loss = settings.on_api_loss.into();
+    let (say, said) = watch::channel(Verdicts::new());
+    tokio::spawn(write(client.clone(), said));
+    let leases = Leases::start(client, &settings.namespace, &node, loss);
+    let mut view = View::new(settings, node);
+    view.lead_by(leases.clone());
+    hand_on(view, leases, told, here, &Ends { publish, say }).await;
 }
 
-/// Takes over what is told, until control has ended.
+/// Where goes what is found out.
+struct Ends {
+    /// To control.
+    publish: watch::Sender<Arc<Snapshot>>,
+    /// To policies.
+    say: watch::Sender<Verdicts>,
+}
+
+/// Takes over what is told, and what becomes of elections, until control has ended.
 async fn hand_on(
     mut view: View,
+    mut leases: Leases,
     mut told: mpsc::UnboundedReceiver<Message>,
-    publish: &watch::Sender<Arc<Snapshot>>,
+    mut here: watch::Receiver<Arc<Here>>,
+    ends: &Ends,
 ) {
+    here.mark_changed();
     let mut batch = Vec::new();
-    while told.recv_many(&mut batch, BATCH).await > 0 {
-        for (which, news) in batch.drain(..) {
-            view.take(which, news);
+    loop {
+        tokio::select! {
+            count = told.recv_many(&mut batch, BATCH) => {
+                if count == 0 {
+                    return;
+                }
+            }
+            () = leases.changed() => {}
+            changed = here.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let now = Arc::clone(&here.borrow_and_update());
+                if now.leaving {
+                    leases.give_up();
+                }
+                view.move_to(now);
+            }
+        }
+        for (which, told) in batch.drain(..) {
+            if let (Watched::Leases, Told::News(news)) = (which, &told) {
+                leases.see(news);
+            }
+            view.take(which, told);
+        }
+        if let Some(timing) = view.timing() {
+            leases.retime(timing);
         }
         let Some(snapshot) = view.snapshot() else { continue };
-        if publish.send(Arc::new(snapshot)).is_err() {
+        ends.say.send_if_modified(|before| {
+            let news = before != view.verdicts();
+            before.clone_from(view.verdicts());
+            news
+        });
+        if ends.publish.send(Arc::new(snapshot)).is_err() {
             return;
         }
     }

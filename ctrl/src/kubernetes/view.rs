@@ -4,12 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::announcing::{Announcing, Here};
+use super::api::condition::Condition;
 use super::api::metadata::{Key, Timestamp};
+use super::election::Timing;
 use super::kinds::{Store, Watched};
+use super::leading::{Leases, timing};
 use super::snapshot::{ClusterService, Complaint, Snapshot};
 use super::translate::{Facts, Translated, translate};
 use super::watch::{Standing, Told};
 use crate::desired::kubernetes::KubernetesSettings;
+use settle::announcements;
+
+/// Who may announce what.
+mod settle;
 
 /// Complaints that are kept: whoever has more of them does not read the rest.
 const COMPLAINTS_MAX: usize = 1_000;
@@ -30,6 +38,9 @@ pub struct View {
     /// By service, with its age.
     translated: BTreeMap<Key, (Timestamp, Translated)>,
     dirty: BTreeSet<Key>,
+    announcing: Announcing,
+    /// Who may announce what has to be found out anew.
+    unsettled: bool,
     last: Snapshot,
     /// Something but services may be another than in `last`.
     touched: bool,
@@ -59,9 +70,27 @@ impl View {
             about_facts: Vec::new(),
             translated: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            announcing: Announcing::default(),
+            unsettled: true,
             last: Snapshot::default(),
             touched: true,
         }
+    }
+
+    /// From now on what policies say is announced by these leases.
+    pub fn lead_by(&mut self, leases: Leases) {
+        self.announcing.lead_by(leases);
+    }
+
+    /// What is to be written on policies.
+    pub const fn verdicts(&self) -> &BTreeMap<String, Vec<Condition>> {
+        self.announcing.verdicts()
+    }
+
+    /// Takes over what control says of this host.
+    pub fn move_to(&mut self, here: Arc<Here>) {
+        self.announcing.move_to(here);
+        self.unsettled = true;
     }
 
     /// Takes over what was told.
@@ -85,6 +114,9 @@ impl View {
     }
 
     fn touch(&mut self, which: Watched, keys: Vec<Key>) {
+        let settles =
+            [Watched::Services, Watched::Nodes, Watched::CiliumNodes, Watched::L2Policies];
+        self.unsettled |= settles.contains(&which) && !keys.is_empty();
         match which {
             Watched::Services => self.dirty.extend(keys),
             Watched::EndpointSlices => {
@@ -119,6 +151,10 @@ impl View {
     pub fn snapshot(&mut self) -> Option<Snapshot> {
         let whole = self.is_whole();
         let moved = whole && self.translate();
+        let moved = whole && self.settle() || moved;
+        let services = self.translated.values().flat_map(|(_, translated)| &translated.services);
+        let announced = self.announcing.announced(services);
+        self.touched |= !Arc::ptr_eq(&announced, &self.last.announced);
         if !moved && !std::mem::take(&mut self.touched) {
             return None;
         }
@@ -128,6 +164,7 @@ impl View {
             services,
             maglev: self.facts.maglev,
             routes: Arc::clone(&self.facts.routes),
+            announced,
             complaints: self.complaints(whole),
             standings: self.standings.clone(),
             unusable: None,
@@ -135,17 +172,28 @@ impl View {
         Some(self.last.clone())
     }
 
+    /// How long leases last; `None` before that is known.
+    #[must_use]
+    pub fn timing(&self) -> Option<Timing> {
+        self.is_known(Watched::CiliumConfig)
+            .then(|| timing(&self.settings, self.store.cilium_config(&self.settings.namespace)))
+    }
+
     /// Whether all is known that services are made of. A service whose endpoints have not been read yet is
     /// not one without endpoints.
     fn is_whole(&self) -> bool {
-        let known = |which: &Watched| match self.standings.get(which) {
-            _ if self.listed.contains(which) => true,
+        let mut awaited = Watched::ALL.iter().filter(|which| which.kind().awaited);
+        awaited.all(|which| self.is_known(*which))
+    }
+
+    fn is_known(&self, which: Watched) -> bool {
+        match self.standings.get(&which) {
+            _ if self.listed.contains(&which) => true,
             Some(Standing::Absent | Standing::Forbidden(_)) => {
                 !matches!(which, Watched::Services | Watched::EndpointSlices)
             }
             _ => false,
-        };
-        Watched::ALL.iter().filter(|which| which.kind().awaited).all(known)
+        }
     }
 
     /// Translates what is not up to date; says whether it comes to anything else.
@@ -159,13 +207,34 @@ impl View {
             let slices = self.slices.of(&key).filter_map(|key| self.store.slices.get(key));
             let slices: Vec<_> = slices.map(|slice| &**slice).collect();
             let mut next = translate(service, &slices, &self.facts);
+            let local = service.spec.external_traffic_policy == "Local";
+            next.announce(&self.announcing.announce(&key));
             let age = service.metadata.creation_timestamp.clone();
             if let Some((_, before)) = self.translated.get(&key) {
                 next.keep(before);
             }
             let before = self.translated.insert(key, (age.clone(), next.clone()));
+            // Whether an endpoint is reached decides who may lead.
+            self.unsettled |= local || before.is_none();
             moved |= before.is_none_or(|before| before != (age, next));
         }
+        moved
+    }
+
+    /// Stands in the elections that policies say, and says where services are announced; whether any of
+    /// them is announced elsewhere than before.
+    fn settle(&mut self) -> bool {
+        let mut moved = false;
+        if std::mem::take(&mut self.unsettled) {
+            let found = announcements(&self.node, &self.store, &self.translated, &self.announcing);
+            if self.announcing.follow(found) {
+                self.touched = true;
+                for (key, (_, translated)) in &mut self.translated {
+                    moved |= translated.announce(&self.announcing.announce(key));
+                }
+            }
+        }
+        self.announcing.stand();
         moved
     }
 
@@ -194,7 +263,14 @@ impl View {
         });
         let translated = self.translated.values().flat_map(|(_, found)| found.complaints.iter());
         let translated = translated.filter(|_| whole).cloned();
-        let all = broken.chain(self.about_facts.iter().cloned()).chain(translated);
+        let missed = self.announcing.missed().map(|(object, why)| Complaint {
+            kind: "Service",
+            object: object.clone(),
+            uid: self.translated.get(object).map(|(_, of)| of.uid.clone()).unwrap_or_default(),
+            reason: "NotAnnounced",
+            message: format!("{object} is not announced: {why}"),
+        });
+        let all = broken.chain(self.about_facts.iter().cloned()).chain(translated).chain(missed);
         all.take(COMPLAINTS_MAX).collect()
     }
 
