@@ -10,6 +10,8 @@ pub mod diff;
 pub mod status;
 /// `portreeve services`
 pub mod services;
+/// `portreeve pools`
+pub mod pools;
 /// `portreeve flows`
 pub mod flows;
 /// `portreeve drain` and `undrain`

@@ -12,6 +12,12 @@ pub mod l2;
 pub mod election;
 /// Which service gets which address of the pools.
 pub mod ipam;
+/// Giving them, in the cluster.
+pub mod allocating;
+/// Pools, for people.
+pub mod pools;
+/// What is wrong, said on the objects.
+pub mod events;
 /// The kinds that are watched.
 pub mod kinds;
 /// Objects of one kind.

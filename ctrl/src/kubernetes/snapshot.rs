@@ -1,12 +1,14 @@
 //! What the cluster wants of us, as one immutable value.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use dataplane::tables::flow_hash::HashSeeds;
 
 use super::api::metadata::Key;
 use super::kinds::Watched;
+use super::pools::PoolState;
 use super::routes::PodRoute;
 use super::watch::Standing;
 use crate::desired::Service;
@@ -20,6 +22,10 @@ pub struct Snapshot {
     pub maglev: MaglevHints,
     /// Where pods are, if routes to them are to be had from nodes.
     pub routes: Arc<[PodRoute]>,
+    /// Pools of addresses, and who has which.
+    pub pools: Arc<[PoolState]>,
+    /// Who gives addresses.
+    pub allocator: Allocator,
     /// What is wrong with objects.
     pub complaints: Arc<[Complaint]>,
     /// How it stands with each kind of object.
@@ -46,6 +52,34 @@ pub struct MaglevHints {
     pub table_size: Option<u32>,
     /// `bpf-lb-maglev-hash-seed`
     pub seeds: Option<HashSeeds>,
+}
+
+/// Who gives addresses of pools to services.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Allocator {
+    /// Not everything is known that decides on it.
+    #[default]
+    Unknown,
+    /// This gateway.
+    Us,
+    /// Another gateway, which has the lease.
+    AnotherGateway,
+    /// An operator of Cilium.
+    Operator,
+    /// Whoever it is, it is not us: `ipam = "off"`.
+    Off,
+}
+
+impl fmt::Display for Allocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "not known yet who gives them",
+            Self::Us => "given by this gateway",
+            Self::AnotherGateway => "given by another gateway",
+            Self::Operator => "given by an operator of Cilium",
+            Self::Off => "not given by gateways (ipam = \"off\")",
+        })
+    }
 }
 
 /// What is wrong with an object, and what comes of it.

@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, watch};
 
+use super::allocating::Allocating;
 use super::client::client;
+use super::events;
 use super::kinds::Watched;
-use super::snapshot::Snapshot;
+use super::snapshot::{Complaint, Snapshot};
 use super::view::View;
 use super::watch::{Message, follow};
 use crate::desired::kubernetes::KubernetesSettings;
@@ -24,6 +26,7 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Source {
     latest: watch::Receiver<Arc<Snapshot>>,
+    complain: watch::Sender<Vec<Complaint>>,
 }
 
 impl Source {
@@ -33,6 +36,7 @@ impl Source {
     /// When there can be no further thread or runtime.
     pub fn start(settings: KubernetesSettings) -> Result<Self> {
         let (publish, latest) = watch::channel(Arc::<Snapshot>::default());
+        let (complain, complaints) = watch::channel(Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -43,10 +47,10 @@ impl Source {
                 if let Err(error) = privileges::drop_for_this_thread(Role::Cluster) {
                     tracing::warn!("{error:#}");
                 }
-                runtime.block_on(run(settings, publish));
+                runtime.block_on(run(settings, publish, complaints));
             })
             .context("start the thread of the cluster's source")?;
-        Ok(Self { latest })
+        Ok(Self { latest, complain })
     }
 
     /// Resolves when the cluster wants something else, or is heard of in another way. Cancellation-safe.
@@ -57,13 +61,26 @@ impl Source {
         }
     }
 
+    /// Has it said on the objects what is wrong with them, as far as it was not said before.
+    pub fn complain(&self, complaints: Vec<Complaint>) {
+        self.complain.send_if_modified(|told| {
+            let news = *told != complaints;
+            *told = complaints;
+            news
+        });
+    }
+
     /// What the cluster wants now.
     pub fn latest(&mut self) -> Arc<Snapshot> {
         Arc::clone(&self.latest.borrow_and_update())
     }
 }
 
-async fn run(settings: KubernetesSettings, publish: watch::Sender<Arc<Snapshot>>) {
+async fn run(
+    settings: KubernetesSettings,
+    publish: watch::Sender<Arc<Snapshot>>,
+    complaints: watch::Receiver<Vec<Complaint>>,
+) {
     let client = loop {
         match client(&settings).await {
             Ok(client) => break client,
@@ -87,25 +104,39 @@ async fn run(settings: KubernetesSettings, publish: watch::Sender<Arc<Snapshot>>
         tokio::spawn(follow(client.clone(), namespace, *which, tell.clone()));
     }
     let node = node_name(&settings);
-    hand_on(View::new(settings, node), told, &publish).await;
+    tokio::spawn(events::write(client.clone(), node.clone(), complaints));
+    let allocating = Allocating::new(client, &settings);
+    hand_on(View::new(settings, node), allocating, told, &publish).await;
 }
 
 /// Takes over what is told, until control has ended.
 async fn hand_on(
     mut view: View,
+    mut allocating: Allocating,
     mut told: mpsc::UnboundedReceiver<Message>,
     publish: &watch::Sender<Arc<Snapshot>>,
 ) {
     let mut batch = Vec::new();
-    while told.recv_many(&mut batch, BATCH).await > 0 {
-        for (which, news) in batch.drain(..) {
-            view.take(which, news);
+    loop {
+        tokio::select! {
+            count = told.recv_many(&mut batch, BATCH) => if count == 0 { return },
+            () = allocating.wait() => {}
         }
+        for (which, news) in batch.drain(..) {
+            allocating.touch(which, view.take(which, news));
+        }
+        let (allocator, complaints) = allocating.step(&view, leads());
+        view.about_addresses(allocator, complaints);
         let Some(snapshot) = view.snapshot() else { continue };
         if publish.send(Arc::new(snapshot)).is_err() {
             return;
         }
     }
+}
+
+/// Whether it is for this gateway to give addresses: there is no other one yet.
+const fn leads() -> bool {
+    true
 }
 
 /// The name of our node.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::api::metadata::{Key, Timestamp};
 use super::kinds::{Store, Watched};
-use super::snapshot::{ClusterService, Complaint, Snapshot};
+use super::pools::pools;
+use super::snapshot::{Allocator, ClusterService, Complaint, Snapshot};
 use super::translate::{Facts, Translated, translate};
 use super::watch::{Standing, Told};
 use crate::desired::kubernetes::KubernetesSettings;
@@ -30,6 +31,12 @@ pub struct View {
     /// By service, with its age.
     translated: BTreeMap<Key, (Timestamp, Translated)>,
     dirty: BTreeSet<Key>,
+    /// Who gives addresses.
+    allocator: Allocator,
+    /// Complaints about addresses.
+    about_addresses: Vec<Complaint>,
+    /// Pools, or who has their addresses, may be others than in `last`.
+    pools_touched: bool,
     last: Snapshot,
     /// Something but services may be another than in `last`.
     touched: bool,
@@ -59,13 +66,16 @@ impl View {
             about_facts: Vec::new(),
             translated: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            allocator: Allocator::default(),
+            about_addresses: Vec::new(),
+            pools_touched: false,
             last: Snapshot::default(),
             touched: true,
         }
     }
 
-    /// Takes over what was told.
-    pub fn take(&mut self, which: Watched, told: Told) {
+    /// Takes over what was told; returns the objects that are others now.
+    pub fn take(&mut self, which: Watched, told: Told) -> Vec<Key> {
         match told {
             Told::Standing(standing) => {
                 self.say(which, &standing);
@@ -74,21 +84,53 @@ impl View {
                 }
                 self.standings.insert(which, standing);
                 self.touched = true;
+                Vec::new()
             }
             Told::News(news) => {
                 let broken = self.store.broken().count();
                 let keys = self.store.take(which, news);
                 self.touched |= self.store.broken().count() != broken;
-                self.touch(which, keys);
+                self.touch(which, &keys);
+                keys
             }
         }
     }
 
-    fn touch(&mut self, which: Watched, keys: Vec<Key>) {
+    /// Everything that is known.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether a whole list of a kind was read.
+    #[must_use]
+    pub fn knows(&self, which: Watched) -> bool {
+        self.listed.contains(&which)
+    }
+
+    /// Whether a kind is known, or known to be kept from us.
+    #[must_use]
+    pub fn is_settled(&self, which: Watched) -> bool {
+        let standing = self.standings.get(&which);
+        self.knows(which) || matches!(standing, Some(Standing::Absent | Standing::Forbidden(_)))
+    }
+
+    /// Takes over how it stands with the giving of addresses.
+    pub fn about_addresses(&mut self, allocator: Allocator, complaints: Vec<Complaint>) {
+        if (self.allocator, &self.about_addresses) != (allocator, &complaints) {
+            (self.allocator, self.about_addresses) = (allocator, complaints);
+            self.touched = true;
+        }
+    }
+
+    fn touch(&mut self, which: Watched, keys: &[Key]) {
+        if matches!(which, Watched::Services | Watched::Pools) && !keys.is_empty() {
+            self.pools_touched = true;
+        }
         match which {
-            Watched::Services => self.dirty.extend(keys),
+            Watched::Services => self.dirty.extend(keys.iter().cloned()),
             Watched::EndpointSlices => {
-                for key in keys {
+                for key in keys.iter().cloned() {
                     let slice = self.store.slices.get(&key);
                     let owner = slice.and_then(|slice| {
                         let name = slice.service()?.to_owned();
@@ -119,6 +161,7 @@ impl View {
     pub fn snapshot(&mut self) -> Option<Snapshot> {
         let whole = self.is_whole();
         let moved = whole && self.translate();
+        self.look_at_pools();
         if !moved && !std::mem::take(&mut self.touched) {
             return None;
         }
@@ -128,11 +171,22 @@ impl View {
             services,
             maglev: self.facts.maglev,
             routes: Arc::clone(&self.facts.routes),
+            pools: Arc::clone(&self.last.pools),
+            allocator: self.allocator,
             complaints: self.complaints(whole),
             standings: self.standings.clone(),
             unusable: None,
         };
         Some(self.last.clone())
+    }
+
+    /// Who has which address of a pool hangs on services that are not served, too.
+    fn look_at_pools(&mut self) {
+        if std::mem::take(&mut self.pools_touched) {
+            let pools = pools(&self.store);
+            self.touched |= pools != self.last.pools;
+            self.last.pools = pools;
+        }
     }
 
     /// Whether all is known that services are made of. A service whose endpoints have not been read yet is
@@ -194,7 +248,8 @@ impl View {
         });
         let translated = self.translated.values().flat_map(|(_, found)| found.complaints.iter());
         let translated = translated.filter(|_| whole).cloned();
-        let all = broken.chain(self.about_facts.iter().cloned()).chain(translated);
+        let ours = self.about_facts.iter().chain(&self.about_addresses).cloned();
+        let all = broken.chain(ours).chain(translated);
         all.take(COMPLAINTS_MAX).collect()
     }
 

@@ -7,13 +7,14 @@ use anyhow::Result;
 use dataplane::addr::Addr;
 
 use super::Gateway;
-use crate::api_types::{Cluster, ClusterComplaint, ClusterKind};
+use crate::api_types::{self, Cluster, ClusterComplaint, ClusterKind, Pools};
 use crate::commands::host;
 use crate::compile::{OnHost, host_conflicts};
 use crate::desired::Desired;
 use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::kinds::Watched;
 use crate::kubernetes::merge::{Merged, Merger};
+use crate::kubernetes::pools::PoolState;
 use crate::kubernetes::routes::with_pods;
 use crate::kubernetes::snapshot::{ClusterService, Complaint, Snapshot};
 use crate::kubernetes::source::Source;
@@ -95,6 +96,7 @@ impl Gateway {
         let wanted = self.wanted();
         let same = wanted == self.desired && routes == self.cluster.snapshot.routes;
         if same && self.steered.is_some() {
+            self.complain();
             return;
         }
         self.desired = wanted;
@@ -102,6 +104,22 @@ impl Gateway {
         self.compile_again().await;
         self.cluster.changes += 1;
         self.look_for_conflicts();
+        self.complain();
+    }
+
+    /// Has it said on the objects what is wrong with them.
+    fn complain(&self) {
+        if let Some(source) = &self.cluster.source {
+            source.complain(self.complaints());
+        }
+    }
+
+    /// Pools of the cluster, for people; `None` without a cluster.
+    pub(super) fn pools(&self) -> Option<Pools> {
+        self.cluster.source.as_ref()?;
+        let snapshot = &self.cluster.snapshot;
+        let pools = snapshot.pools.iter().map(pool).collect();
+        Some(Pools { allocator: snapshot.allocator.to_string(), pools })
     }
 
     /// The file alone may use no address of the host; with the cluster there may be one, whose ports others
@@ -188,6 +206,20 @@ fn kind(which: Watched, standing: &Standing) -> ClusterKind {
     };
     let name = which.kind().plural.to_owned();
     ClusterKind { name, state: state.to_owned(), message }
+}
+
+fn pool(state: &PoolState) -> api_types::Pool {
+    let PoolState { name, disabled, conflicting, conflict, total, available, used, .. } =
+        state.clone();
+    let holder = |(address, key): &(_, Key)| api_types::PoolHolder {
+        address: *address,
+        namespace: key.namespace.clone(),
+        service: key.name.clone(),
+    };
+    let holders = state.holders.iter().map(holder).collect();
+    let conflicting = conflicting == "True";
+    let conflict = Some(conflict).filter(|words| conflicting && !words.is_empty());
+    api_types::Pool { name, disabled, conflicting, conflict, total, available, used, holders }
 }
 
 fn shown(complaint: Complaint) -> ClusterComplaint {
