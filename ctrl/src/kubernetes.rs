@@ -10,6 +10,8 @@ pub mod api;
 pub mod l2;
 /// Who leads, by leases.
 pub mod election;
+/// Elections against the API server.
+pub mod leading;
 /// Which service gets which address of the pools.
 pub mod ipam;
 /// Giving them, in the cluster.

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The cluster whose objects are served besides what the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,12 @@ pub struct KubernetesSettings {
     pub pod_routes: bool,
     /// What becomes of announcing while the API server does not answer.
     pub on_api_loss: OnApiLoss,
+    /// How long a lease lasts; `None`: as `cilium-config` says, else Cilium's default.
+    pub lease_duration: Option<Duration>,
+    /// Within which time it is renewed; as above.
+    pub renew_deadline: Option<Duration>,
+    /// Between two attempts; as above.
+    pub retry_period: Option<Duration>,
     /// Whether we give addresses of pools to services.
     pub ipam: IpamMode,
 }
@@ -31,6 +38,9 @@ impl Default for KubernetesSettings {
             reach: Reach::default(),
             pod_routes: false,
             on_api_loss: OnApiLoss::default(),
+            lease_duration: None,
+            renew_deadline: None,
+            retry_period: None,
             ipam: IpamMode::default(),
         }
     }

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::api::metadata::Key;
 use super::ipam::{Changes, Ipam, Settings, Writes};
 use super::kinds::{Store, Watched};
+use super::leading::{Candidacy, Leases};
 use super::snapshot::{Allocator, Complaint};
 use super::view::View;
 use crate::desired::kubernetes::{IpamMode, KubernetesSettings};
@@ -31,6 +32,8 @@ use operator::Operator;
 use write::{Target, Write};
 use writer::Writer;
 
+/// Who holds it gives addresses.
+const LEASE: &str = "portreeve-ipam";
 /// Lists that are read until the watches say the same; in a cluster that never rests they may never.
 const LISTS_MAX: u32 = 5;
 /// After a list that could not be had.
@@ -42,6 +45,7 @@ pub struct Allocating {
     mode: IpamMode,
     namespace: String,
     operator: Operator,
+    candidacy: Candidacy,
     stage: Stage,
     /// Objects that `ipam` has not been told of.
     changed: BTreeSet<(Watched, Key)>,
@@ -69,13 +73,14 @@ enum Stage {
 impl Allocating {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(client: Client, settings: &KubernetesSettings) -> Self {
+    pub fn new(client: Client, settings: &KubernetesSettings, leases: &Leases) -> Self {
         Self {
             writer: Writer::new(client.clone()),
             client,
             mode: settings.ipam,
             namespace: settings.namespace.clone(),
             operator: Operator::default(),
+            candidacy: leases.strict_candidacy(LEASE),
             stage: Stage::Idle,
             changed: BTreeSet::new(),
             wake: None,
@@ -102,18 +107,19 @@ impl Allocating {
         tokio::select! {
             () = self.writer.progress() => {}
             () = read(&mut self.stage) => {}
+            () = self.candidacy.changed() => {}
             () = timer => {}
         }
     }
 
-    /// Does what is to be done with what `view` knows; says what is wrong. `leads`: whether the lease is ours.
-    pub fn step(&mut self, view: &View, leads: bool) -> (Allocator, Vec<Complaint>) {
+    /// Does what is to be done with what `view` knows; says how it stands, and what is wrong.
+    pub fn step(&mut self, view: &View) -> (Allocator, Vec<Complaint>) {
         let now = Instant::now();
         let config = Config::read(view.store(), &self.namespace);
         self.operator.observe(now, operator::lease(view.store(), &self.namespace));
         let operated = config.operator_allocates && self.operator.is_alive(now);
         self.wake = self.operator.alive_until().filter(|until| *until > now);
-        let allocator = self.allocator(view, operated, leads);
+        let allocator = self.allocator(view, operated);
         self.say(allocator);
         if allocator == Allocator::Us {
             self.proceed(view.store(), config.settings, now);
@@ -125,17 +131,19 @@ impl Allocating {
     }
 
     /// Who gives addresses.
-    fn allocator(&self, view: &View, operated: bool, leads: bool) -> Allocator {
-        let whole = view.knows(Watched::Services) && view.is_settled(Watched::Pools);
-        let known = whole && view.is_settled(Watched::CiliumConfig);
-        let known = known && view.is_settled(Watched::Leases);
-        match self.mode {
-            IpamMode::Off => Allocator::Off,
-            IpamMode::Auto | IpamMode::On if !known => Allocator::Unknown,
-            IpamMode::Auto if operated => Allocator::Operator,
-            IpamMode::Auto | IpamMode::On if !leads => Allocator::AnotherGateway,
-            IpamMode::Auto | IpamMode::On => Allocator::Us,
-        }
+    fn allocator(&mut self, view: &View, operated: bool) -> Allocator {
+        let listed = [Watched::Services, Watched::Leases].map(|which| view.has_listed(which));
+        let known = [Watched::Pools, Watched::CiliumConfig].map(|which| view.is_known(which));
+        let known = [listed, known].concat().into_iter().all(|known| known);
+        let others = match self.mode {
+            IpamMode::Off => Some(Allocator::Off),
+            IpamMode::Auto | IpamMode::On if !known => Some(Allocator::Unknown),
+            IpamMode::Auto if operated => Some(Allocator::Operator),
+            IpamMode::Auto | IpamMode::On => None,
+        };
+        self.candidacy.willing(others.is_none());
+        let led = self.candidacy.leads();
+        others.unwrap_or(if led { Allocator::Us } else { Allocator::AnotherGateway })
     }
 
     fn say(&mut self, allocator: Allocator) {

@@ -97,6 +97,24 @@ impl Election {
         self.watched.as_ref().and_then(Watched::holder)
     }
 
+    /// Whether we hold the lease, be it only until it is given up.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.holder() == Some(&self.seat.me)
+    }
+
+    /// Until when somebody else has the lease; `None` when it is ours, or nobody's.
+    #[must_use]
+    pub fn held_until(&self, now: BootTime) -> Option<BootTime> {
+        let watched = self.watched.as_ref().filter(|watched| watched.free_at > now)?;
+        (watched.holder().is_some() && !self.holds()).then_some(watched.free_at)
+    }
+
+    /// Leases written from now on last so long.
+    pub fn retime(&mut self, timing: Timing) {
+        self.timing = timing.sane();
+    }
+
     /// Takes over what a watch says of the lease. What is older than what we know is left out.
     pub fn observe(&mut self, now: BootTime, seen: Seen<'_>) {
         let (me, duration) = (&self.seat.me, self.timing.duration);

@@ -4,6 +4,8 @@ use kube::api::ApiResource;
 
 use super::api::config_map::ConfigMap;
 use super::api::endpoint_slice::EndpointSlice;
+use super::api::l2_policy::{self, L2Policy};
+use super::api::lease::Lease;
 use super::api::metadata::Key;
 use super::api::node::Node;
 use super::api::pool::{self, IpPool};
@@ -158,14 +160,23 @@ kinds! {
     /// Nodes as Cilium sees them.
     cilium_nodes CiliumNodes: Raw = Kind::cilium("CiliumNode", "ciliumnodes", &["v2"]);
     /// Who announces which services where.
-    l2_policies L2Policies: Raw =
-        Kind::cilium("CiliumL2AnnouncementPolicy", "ciliuml2announcementpolicies", &["v2alpha1"]);
+    l2_policies L2Policies: L2Policy =
+        Kind::cilium(l2_policy::KIND, "ciliuml2announcementpolicies", &[l2_policy::VERSION]);
     /// Pools of addresses.
     pools Pools: IpPool =
         Kind::cilium(pool::KIND, "ciliumloadbalancerippools", &pool::VERSIONS);
     /// Who does what, until when.
-    leases Leases: Raw =
+    leases Leases: Lease =
         Kind::core("Lease", "leases").group("coordination.k8s.io").scope(Scope::OurNamespace);
+}
+
+impl Store {
+    /// What Cilium was told at its installation, in this namespace.
+    #[must_use]
+    pub fn cilium_config(&self, namespace: &str) -> Option<&ConfigMap> {
+        let key = Key { namespace: namespace.to_owned(), name: "cilium-config".to_owned() };
+        self.config.get(&key).map(|config| &**config)
+    }
 }
 
 #[cfg(test)]

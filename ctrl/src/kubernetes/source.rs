@@ -11,9 +11,10 @@ use super::allocating::Allocating;
 use super::client::client;
 use super::events;
 use super::kinds::Watched;
+use super::leading::Leases;
 use super::snapshot::{Complaint, Snapshot};
 use super::view::View;
-use super::watch::{Message, follow};
+use super::watch::{Message, Told, follow};
 use crate::desired::kubernetes::KubernetesSettings;
 use crate::privileges::{self, Role};
 
@@ -105,13 +106,16 @@ async fn run(
     }
     let node = node_name(&settings);
     tokio::spawn(events::write(client.clone(), node.clone(), complaints));
-    let allocating = Allocating::new(client, &settings);
-    hand_on(View::new(settings, node), allocating, told, &publish).await;
+    let loss = settings.on_api_loss.into();
+    let leases = Leases::start(client.clone(), &settings.namespace, &node, loss);
+    let allocating = Allocating::new(client, &settings, &leases);
+    hand_on(View::new(settings, node), &leases, allocating, told, &publish).await;
 }
 
 /// Takes over what is told, until control has ended.
 async fn hand_on(
     mut view: View,
+    leases: &Leases,
     mut allocating: Allocating,
     mut told: mpsc::UnboundedReceiver<Message>,
     publish: &watch::Sender<Arc<Snapshot>>,
@@ -122,21 +126,22 @@ async fn hand_on(
             count = told.recv_many(&mut batch, BATCH) => if count == 0 { return },
             () = allocating.wait() => {}
         }
-        for (which, news) in batch.drain(..) {
-            allocating.touch(which, view.take(which, news));
+        for (which, told) in batch.drain(..) {
+            if let (Watched::Leases, Told::News(news)) = (which, &told) {
+                leases.see(news);
+            }
+            allocating.touch(which, view.take(which, told));
         }
-        let (allocator, complaints) = allocating.step(&view, leads());
+        if let Some(timing) = view.timing() {
+            leases.retime(timing);
+        }
+        let (allocator, complaints) = allocating.step(&view);
         view.about_addresses(allocator, complaints);
         let Some(snapshot) = view.snapshot() else { continue };
         if publish.send(Arc::new(snapshot)).is_err() {
             return;
         }
     }
-}
-
-/// Whether it is for this gateway to give addresses: there is no other one yet.
-const fn leads() -> bool {
-    true
 }
 
 /// The name of our node.

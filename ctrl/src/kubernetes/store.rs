@@ -13,12 +13,12 @@ use super::api::metadata::Key;
 /// What happened to objects of a kind.
 #[derive(Debug)]
 pub enum News {
-    /// These are all that there are.
-    All(Vec<DynamicObject>),
+    /// These are all that there are, with the version of the list where it has one.
+    All(Vec<DynamicObject>, Option<u64>),
     /// This one came or changed.
     Changed(Box<DynamicObject>),
-    /// This one is gone.
-    Gone(Key),
+    /// This one is gone since this version.
+    Gone(Key, Option<u64>),
 }
 
 /// Objects of one kind.
@@ -39,9 +39,9 @@ impl<T: DeserializeOwned + PartialEq> Collection<T> {
     /// read now and were not before.
     pub fn take(&mut self, news: News) -> Vec<Key> {
         match news {
-            News::All(objects) => self.replace(objects),
+            News::All(objects, _) => self.replace(objects),
             News::Changed(object) => self.change(*object).into_iter().collect(),
-            News::Gone(key) => {
+            News::Gone(key, _) => {
                 let known = self.objects.remove(&key).is_some();
                 let broken = self.broken.remove(&key).is_some();
                 (known || broken).then_some(key).into_iter().collect()
@@ -55,7 +55,7 @@ impl<T: DeserializeOwned + PartialEq> Collection<T> {
         let all = self.objects.keys().chain(self.broken.keys());
         let gone: Vec<Key> = all.filter(|key| !there.contains(key)).cloned().collect();
         for key in gone {
-            touched.extend(self.take(News::Gone(key)));
+            touched.extend(self.take(News::Gone(key, None)));
         }
         for object in objects {
             touched.extend(self.change(object));

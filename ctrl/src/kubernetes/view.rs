@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::api::metadata::{Key, Timestamp};
+use super::election::Timing;
 use super::kinds::{Store, Watched};
+use super::leading::timing;
 use super::pools::pools;
 use super::snapshot::{Allocator, ClusterService, Complaint, Snapshot};
 use super::translate::{Facts, Translated, translate};
@@ -104,15 +106,8 @@ impl View {
 
     /// Whether a whole list of a kind was read.
     #[must_use]
-    pub fn knows(&self, which: Watched) -> bool {
+    pub fn has_listed(&self, which: Watched) -> bool {
         self.listed.contains(&which)
-    }
-
-    /// Whether a kind is known, or known to be kept from us.
-    #[must_use]
-    pub fn is_settled(&self, which: Watched) -> bool {
-        let standing = self.standings.get(&which);
-        self.knows(which) || matches!(standing, Some(Standing::Absent | Standing::Forbidden(_)))
     }
 
     /// Takes over how it stands with the giving of addresses.
@@ -189,17 +184,30 @@ impl View {
         }
     }
 
+    /// How long leases last; `None` before that is known.
+    #[must_use]
+    pub fn timing(&self) -> Option<Timing> {
+        self.is_known(Watched::CiliumConfig)
+            .then(|| timing(&self.settings, self.store.cilium_config(&self.settings.namespace)))
+    }
+
     /// Whether all is known that services are made of. A service whose endpoints have not been read yet is
     /// not one without endpoints.
     fn is_whole(&self) -> bool {
-        let known = |which: &Watched| match self.standings.get(which) {
-            _ if self.listed.contains(which) => true,
+        let mut awaited = Watched::ALL.iter().filter(|which| which.kind().awaited);
+        awaited.all(|which| self.is_known(*which))
+    }
+
+    /// Whether a kind is known, or known to be kept from us where we can do without.
+    #[must_use]
+    pub fn is_known(&self, which: Watched) -> bool {
+        match self.standings.get(&which) {
+            _ if self.listed.contains(&which) => true,
             Some(Standing::Absent | Standing::Forbidden(_)) => {
                 !matches!(which, Watched::Services | Watched::EndpointSlices)
             }
             _ => false,
-        };
-        Watched::ALL.iter().filter(|which| which.kind().awaited).all(known)
+        }
     }
 
     /// Translates what is not up to date; says whether it comes to anything else.

@@ -163,10 +163,10 @@ impl Task {
             all.extend(page.items);
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
-                let told = self.tell(Told::News(News::All(all)));
-                let told = told.and_then(|()| self.stands(Standing::Watched));
                 // Without a version the watch begins now; what is missed shows in the next list.
                 let version = page.metadata.resource_version.unwrap_or_default();
+                let told = self.tell(Told::News(News::All(all, version.parse().ok())));
+                let told = told.and_then(|()| self.stands(Standing::Watched));
                 return Ok(told.is_ok().then_some(version));
             }
         }
@@ -200,7 +200,9 @@ impl Task {
                     (Some(News::Changed(Box::new(object))), of)
                 }
                 WatchEvent::Deleted(object) => {
-                    (Some(News::Gone(key(&object))), object.metadata.resource_version)
+                    let of = object.metadata.resource_version.clone();
+                    let since = of.as_ref().and_then(|version| version.parse().ok());
+                    (Some(News::Gone(key(&object), since)), of)
                 }
                 WatchEvent::Bookmark(mark) => (None, Some(mark.metadata.resource_version)),
                 WatchEvent::Error(status) => return Err(self.failure(&Error::Api(status.boxed()))),
@@ -221,7 +223,7 @@ impl Task {
     /// it stays so: an API server that starts may say that of everything that it was not made with.
     fn absent(&mut self, looks: u32) -> Result<(), Deaf> {
         if looks >= ABSENT_LOOKS {
-            self.tell(Told::News(News::All(Vec::new())))?;
+            self.tell(Told::News(News::All(Vec::new(), None)))?;
         }
         self.stands(Standing::Absent)
     }

@@ -18,7 +18,7 @@ impl Config {
     /// Reads it. What is absent has Cilium's default; so has what makes no sense, with a complaint.
     pub fn read(store: &Store, namespace: &str) -> Self {
         let key = Key { namespace: namespace.to_owned(), name: "cilium-config".to_owned() };
-        let map = store.config.get(&key);
+        let map = store.cilium_config(namespace);
         let text = |name: &str| map.and_then(|map| map.data.get(name)).map(|text| text.trim());
         let mut complaints = Vec::new();
         let mut complain = |message: String| {

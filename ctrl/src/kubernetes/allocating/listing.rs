@@ -25,7 +25,7 @@ pub(super) async fn list(client: Client, again: bool) -> Result<Listed, Error> {
     let mut store = Store::default();
     for which in [Watched::Pools, Watched::Services] {
         let objects = all(&client, &which.kind()).await?;
-        store.take(which, News::All(objects));
+        store.take(which, News::All(objects, None));
     }
     Ok(Listed(store))
 }

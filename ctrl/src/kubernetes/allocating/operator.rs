@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::kubernetes::api::lease::{LeaseSpec, MicroTime};
 use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::kinds::Store;
 use crate::kubernetes::snapshot::Complaint;
@@ -10,7 +10,7 @@ use crate::kubernetes::snapshot::Complaint;
 /// The lease by which operators of Cilium choose their leader.
 const LEASE: &str = "cilium-operator-resource-lock";
 /// How long one lasts that does not say so.
-const DURATION_S: i64 = 15;
+const DURATION_S: i32 = 15;
 
 /// Whether an operator of Cilium is alive: its lease is seen to change within the time that it is for. What
 /// clocks say that are not ours does not count.
@@ -29,15 +29,14 @@ struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Renewal {
     holder: String,
-    renewed: String,
+    renewed: Option<MicroTime>,
     lasts: Duration,
 }
 
 /// The operator's lease, if somebody holds it.
 pub(super) fn lease(store: &Store, namespace: &str) -> Option<Renewal> {
     let key = Key { namespace: namespace.to_owned(), name: LEASE.to_owned() };
-    let lease = serde_json::to_value(&**store.leases.get(&key)?).ok()?;
-    Renewal::read(&lease["spec"])
+    Renewal::read(&store.leases.get(&key)?.spec)
 }
 
 /// What is said when both give addresses.
@@ -55,12 +54,11 @@ pub(super) fn contest(namespace: &str) -> Complaint {
 }
 
 impl Renewal {
-    fn read(spec: &Value) -> Option<Self> {
-        let text = |name: &str| spec[name].as_str().unwrap_or_default().to_owned();
-        let holder = text("holderIdentity");
-        let lasts = spec["leaseDurationSeconds"].as_i64().unwrap_or(DURATION_S);
-        let lasts = Duration::from_secs(u64::try_from(lasts).unwrap_or(0));
-        (!holder.is_empty()).then(|| Self { holder, renewed: text("renewTime"), lasts })
+    fn read(spec: &LeaseSpec) -> Option<Self> {
+        let lasts = u64::try_from(spec.lease_duration_seconds.unwrap_or(DURATION_S));
+        let lasts = Duration::from_secs(lasts.unwrap_or(0));
+        let (holder, renewed) = (spec.holder_identity.clone(), spec.renew_time.clone());
+        (!holder.is_empty()).then_some(Self { holder, renewed, lasts })
     }
 }
 
@@ -92,10 +90,11 @@ mod tests {
     use super::*;
 
     fn renewal(holder: &str, renewed: u32) -> Option<Renewal> {
-        Renewal::read(&serde_json::json!({
-            "holderIdentity": holder, "renewTime": format!("2020-01-01T00:00:{renewed:02}.000000Z"),
-            "leaseDurationSeconds": 15,
-        }))
+        Renewal::read(&LeaseSpec {
+            holder_identity: holder.to_owned(),
+            renew_time: Some(MicroTime(format!("2020-01-01T00:00:{renewed:02}.000000Z"))),
+            ..LeaseSpec::default()
+        })
     }
 
     #[test]

@@ -35,6 +35,11 @@ impl Gateways {
         Self { me, timing, settled: None, heartbeats: BTreeMap::new() }
     }
 
+    /// Heartbeats that do not say how long they are good for are good for so long from now on.
+    pub fn retime(&mut self, timing: Timing) {
+        self.timing = timing.sane();
+    }
+
     /// Takes over what is seen of the lease of this name; others than heartbeats are left out.
     pub fn observe(&mut self, now: BootTime, lease: &str, seen: Seen<'_>) {
         let Some(node) = lease.strip_prefix(PREFIX) else { return };

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use dataplane::time::BootTime;
 
+use crate::desired::kubernetes;
 use crate::kubernetes::api::lease::MicroTime;
 
 /// What becomes of our leadership while the API server is out of reach.
@@ -12,6 +13,15 @@ pub enum OnApiLoss {
     Release,
     /// It goes on. As long as nobody else reaches the server, either, nobody answers besides us.
     Hold,
+}
+
+impl From<kubernetes::OnApiLoss> for OnApiLoss {
+    fn from(said: kubernetes::OnApiLoss) -> Self {
+        match said {
+            kubernetes::OnApiLoss::Release => Self::Release,
+            kubernetes::OnApiLoss::Hold => Self::Hold,
+        }
+    }
 }
 
 /// The time, by both clocks.

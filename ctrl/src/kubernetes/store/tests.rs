@@ -42,7 +42,7 @@ fn an_object_that_cannot_be_read_leaves_what_was_read_before() {
 fn one_broken_object_keeps_no_other_from_being_read() {
     let mut pools = Collection::<IpPool>::default();
     let all = vec![pool("bad", json!([])), pool("good", json!("10.0.0.0/24"))];
-    pools.take(News::All(all));
+    pools.take(News::All(all, None));
     assert_eq!(cidr(&pools, "good").as_deref(), Some("10.0.0.0/24"));
     assert_eq!(pools.broken().keys().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["bad"]);
 }
@@ -51,22 +51,22 @@ fn one_broken_object_keeps_no_other_from_being_read() {
 fn a_list_touches_only_what_differs() {
     let mut pools = Collection::<IpPool>::default();
     let first = ["a", "b", "c"].map(|name| pool(name, json!("10.0.0.0/24")));
-    assert_eq!(names(&pools.take(News::All(first.to_vec()))), ["a", "b", "c"]);
-    assert!(pools.take(News::All(first.to_vec())).is_empty(), "the same list again");
+    assert_eq!(names(&pools.take(News::All(first.to_vec(), None))), ["a", "b", "c"]);
+    assert!(pools.take(News::All(first.to_vec(), None)).is_empty(), "the same list again");
     let key = Key { namespace: String::new(), name: "b".to_owned() };
     let before = Arc::clone(pools.get(&key).unwrap());
     let next = vec![pool("a", json!("10.0.1.0/24")), pool("b", json!("10.0.0.0/24"))];
-    assert_eq!(names(&pools.take(News::All(next))), ["c", "a"]);
+    assert_eq!(names(&pools.take(News::All(next, None))), ["c", "a"]);
     assert!(Arc::ptr_eq(&before, pools.get(&key).unwrap()));
 }
 
 #[test]
 fn who_is_gone_is_gone_whether_it_could_be_read_or_not() {
     let mut pools = Collection::<IpPool>::default();
-    pools.take(News::All(vec![pool("a", json!("10.0.0.0/24")), pool("b", json!(1))]));
+    pools.take(News::All(vec![pool("a", json!("10.0.0.0/24")), pool("b", json!(1))], None));
     for name in ["a", "b"] {
         let key = Key { namespace: String::new(), name: name.to_owned() };
-        assert_eq!(names(&pools.take(News::Gone(key))), [name]);
+        assert_eq!(names(&pools.take(News::Gone(key, None))), [name]);
     }
     assert_eq!((pools.iter().count(), pools.broken().len()), (0, 0));
 }

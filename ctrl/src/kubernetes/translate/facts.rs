@@ -8,7 +8,6 @@ use ipnet::IpNet;
 
 use crate::desired::kubernetes::{KubernetesSettings, Reach};
 use crate::kubernetes::api::config_map::ConfigMap;
-use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::api::node::Node;
 use crate::kubernetes::kinds::Store;
 use crate::kubernetes::routes::PodRoute;
@@ -52,8 +51,7 @@ impl Facts {
     /// What the objects come to, and what is wrong with them. `node` is our own.
     #[must_use]
     pub fn new(settings: &KubernetesSettings, node: &str, store: &Store) -> (Self, Vec<Complaint>) {
-        let key = Key { namespace: settings.namespace.clone(), name: "cilium-config".to_owned() };
-        let config = store.config.get(&key).map(|config| &**config);
+        let config = store.cilium_config(&settings.namespace);
         let mut complaints = Vec::new();
         let path = match settings.reach {
             Reach::Pods => Path::Pods,

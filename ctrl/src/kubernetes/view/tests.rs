@@ -37,7 +37,7 @@ fn view(reach: Reach) -> View {
 }
 
 fn list(view: &mut View, which: Watched, objects: Vec<DynamicObject>) {
-    view.take(which, Told::News(News::All(objects)));
+    view.take(which, Told::News(News::All(objects, None)));
     view.take(which, Told::Standing(Standing::Watched));
 }
 
@@ -102,7 +102,7 @@ fn a_slice_that_goes_to_another_service_or_is_gone_leaves_its_first() {
     let next = change(&mut view, Watched::EndpointSlices, slice("s1", "old", "10.1.0.1")).unwrap();
     assert_eq!(shown(&next), ["default/old 10.1.0.1 10.1.0.2", "default/new "]);
     let key = Key { namespace: "default".into(), name: "s2".into() };
-    view.take(Watched::EndpointSlices, Told::News(News::Gone(key)));
+    view.take(Watched::EndpointSlices, Told::News(News::Gone(key, None)));
     assert_eq!(shown(&view.snapshot().unwrap()), ["default/old 10.1.0.1", "default/new "]);
 }
 

@@ -5,8 +5,19 @@ pub const TOP: &[&str] =
 pub const GATEWAY: &[&str] =
     &["name", "api", "metrics", "log", "pin_dir", "vips_at_start", "linger"];
 /// Keys of `[kubernetes]`.
-pub const KUBERNETES: &[&str] =
-    &["kubeconfig", "context", "node", "namespace", "reach", "pod_routes", "on_api_loss", "ipam"];
+pub const KUBERNETES: &[&str] = &[
+    "kubeconfig",
+    "context",
+    "node",
+    "namespace",
+    "reach",
+    "pod_routes",
+    "on_api_loss",
+    "lease_duration",
+    "renew_deadline",
+    "retry_period",
+    "ipam",
+];
 /// Keys of `[worker]`.
 pub const WORKER: &[&str] = &["count", "cores", "flows", "poll", "ring", "frames"];
 /// Keys of `[maglev]`.

@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use super::item::Item;
 use super::section::Section;
 use super::{keys, value};
@@ -7,6 +9,12 @@ use crate::desired::kubernetes::{IpamMode, KubernetesSettings, OnApiLoss, Reach}
 const NODE_NAME_MAX: usize = 253;
 /// The same for a namespace (RFC 1123 label).
 const NAMESPACE_MAX: usize = 63;
+
+/// How long a lease may last, in milliseconds. The API knows whole seconds, and a gateway that is gone is
+/// missed for so long.
+const LEASE: RangeInclusive<u64> = 1_000..=3_600_000;
+/// The same for attempts to renew it.
+const ATTEMPT: RangeInclusive<u64> = 50..=3_600_000;
 
 /// The cluster; `None` without such a section.
 pub fn settings(top: &Section<'_, '_>) -> Option<KubernetesSettings> {
@@ -26,6 +34,10 @@ pub fn settings(top: &Section<'_, '_>) -> Option<KubernetesSettings> {
     settings.pod_routes = section.read("pod_routes", Item::truth).unwrap_or_default();
     let loss = [("release", OnApiLoss::Release), ("hold", OnApiLoss::Hold)];
     settings.on_api_loss = section.read("on_api_loss", |item| item.word(&loss)).unwrap_or_default();
+    let lasts = |key, range| section.read(key, |item| value::time(item, range));
+    settings.lease_duration = lasts("lease_duration", LEASE);
+    settings.renew_deadline = lasts("renew_deadline", ATTEMPT);
+    settings.retry_period = lasts("retry_period", ATTEMPT);
     let ipam = [("auto", IpamMode::Auto), ("on", IpamMode::On), ("off", IpamMode::Off)];
     settings.ipam = section.read("ipam", |item| item.word(&ipam)).unwrap_or_default();
     if let Some(context) = section.item("context").filter(|_| section.raw("kubeconfig").is_none()) {
