@@ -93,6 +93,7 @@ fn admin(ask: Asker) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/services", get(services))
+        .route("/v1/pools", get(pools))
         .route("/v1/flows", get(flows))
         .route("/v1/drain", post(drain))
         .route("/v1/undrain", post(undrain))
@@ -144,6 +145,14 @@ async fn status(State(ask): State<Asker>) -> Response {
 
 async fn services(State(ask): State<Asker>) -> Response {
     json(ask, Query::Services).await
+}
+
+async fn pools(State(ask): State<Asker>) -> Response {
+    match question(ask, Query::Pools).await {
+        Some(Some(pools)) => Json(pools).into_response(),
+        Some(None) => (StatusCode::NOT_FOUND, "this gateway follows no cluster").into_response(),
+        None => unavailable(),
+    }
 }
 
 /// Which flows to show.

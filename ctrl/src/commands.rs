@@ -12,6 +12,8 @@ pub mod status;
 pub mod services;
 /// `portreeve leases`
 pub mod leases;
+/// `portreeve pools`
+pub mod pools;
 /// `portreeve flows`
 pub mod flows;
 /// `portreeve drain` and `undrain`

@@ -18,6 +18,12 @@ mod verdicts;
 pub mod announcing;
 /// Which service gets which address of the pools.
 pub mod ipam;
+/// Giving them, in the cluster.
+pub mod allocating;
+/// Pools, for people.
+pub mod pools;
+/// What is wrong, said on the objects.
+pub mod events;
 /// The kinds that are watched.
 pub mod kinds;
 /// Objects of one kind.

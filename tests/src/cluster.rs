@@ -5,6 +5,8 @@
 mod control_plane;
 /// Nodes and pods, which nobody reports but us.
 mod objects;
+/// Seeing what happens to objects.
+mod watch;
 
 use std::fs::File;
 use std::io::Write as _;
@@ -20,6 +22,7 @@ use crate::process::Process;
 use crate::run_dir::RunDir;
 use control_plane::Programs;
 pub use objects::{Pod, node};
+pub use watch::Changes;
 
 /// Where the API server is reached on its host.
 pub const PORT: u16 = 6_443;

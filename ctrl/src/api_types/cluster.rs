@@ -71,3 +71,46 @@ pub struct ClusterComplaint {
     /// For people.
     pub message: String,
 }
+
+/// `GET /v1/pools`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pools {
+    /// Who gives addresses, in words.
+    pub allocator: String,
+    /// By name.
+    pub pools: Vec<Pool>,
+}
+
+/// A pool of addresses. Numbers are texts, since IPv6 has more addresses than JSON has numbers; they are empty
+/// before anything was said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Whether its owner keeps it from giving out addresses.
+    pub disabled: bool,
+    /// Whether it gives out none because it overlaps another.
+    pub conflicting: bool,
+    /// Which one, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<String>,
+    /// How many addresses it has.
+    pub total: String,
+    /// How many of them are free.
+    pub available: String,
+    /// How many of them are not, those included that it keeps back.
+    pub used: String,
+    /// Who has which, by address.
+    pub holders: Vec<PoolHolder>,
+}
+
+/// A service with an address of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolHolder {
+    /// The address.
+    pub address: IpAddr,
+    /// Namespace of the service.
+    pub namespace: String,
+    /// Its name.
+    pub service: String,
+}

@@ -46,7 +46,7 @@ use super::api::pool::IpPool;
 use super::api::service::{Ingress, Service};
 use ledger::Ledger;
 use services::Views;
-use span::BlockError;
+use span::{BlockError, Ends, Span};
 
 pub use complaint::Complaint;
 pub use settings::{DefaultIpam, Settings, UnknownIpam};
@@ -99,6 +99,12 @@ pub struct ServiceWrite {
     pub ingress: Vec<Ingress>,
     /// Of type [`SATISFIED`]; `None` to remove it.
     pub condition: Option<Condition>,
+}
+
+/// The addresses of a pool, as far as its blocks make sense.
+pub(super) fn spans(pool: &IpPool) -> Vec<Span> {
+    let span = |block| Ends::parse(block).and_then(|ends| ends.span()).ok();
+    pool.spec.blocks.iter().filter_map(span).collect()
 }
 
 impl Ipam {

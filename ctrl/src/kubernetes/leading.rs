@@ -89,6 +89,12 @@ impl Leases {
         self.enter(lease, Field::Gateways, self.on_api_loss)
     }
 
+    /// The same for what must end with the lease, whatever `on_api_loss` says of announcing.
+    #[must_use]
+    pub fn strict_candidacy(&self, lease: &str) -> Candidacy {
+        self.enter(lease, Field::Gateways, OnApiLoss::Release)
+    }
+
     fn enter(&self, lease: &str, field: Field, on_api_loss: OnApiLoss) -> Candidacy {
         let seat = Seat { lease: lease.to_owned(), ..(*self.seat).clone() };
         // With its own timing the task takes it in.

@@ -1,6 +1,7 @@
 //! What the cluster wants of us, as one immutable value.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use dataplane::tables::flow_hash::HashSeeds;
@@ -8,6 +9,7 @@ use dataplane::tables::flow_hash::HashSeeds;
 use super::announcing::Announced;
 use super::api::metadata::Key;
 use super::kinds::Watched;
+use super::pools::PoolState;
 use super::routes::PodRoute;
 use super::watch::Standing;
 use crate::desired::Service;
@@ -23,6 +25,10 @@ pub struct Snapshot {
     pub routes: Arc<[PodRoute]>,
     /// What is announced, as far as leases let it be.
     pub announced: Arc<Announced>,
+    /// Pools of addresses, and who has which.
+    pub pools: Arc<[PoolState]>,
+    /// Who gives addresses.
+    pub allocator: Allocator,
     /// What is wrong with objects.
     pub complaints: Arc<[Complaint]>,
     /// How it stands with each kind of object.
@@ -49,6 +55,34 @@ pub struct MaglevHints {
     pub table_size: Option<u32>,
     /// `bpf-lb-maglev-hash-seed`
     pub seeds: Option<HashSeeds>,
+}
+
+/// Who gives addresses of pools to services.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Allocator {
+    /// Not everything is known that decides on it.
+    #[default]
+    Unknown,
+    /// This gateway.
+    Us,
+    /// Another gateway, which has the lease.
+    AnotherGateway,
+    /// An operator of Cilium.
+    Operator,
+    /// Whoever it is, it is not us: `ipam = "off"`.
+    Off,
+}
+
+impl fmt::Display for Allocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "not known yet who gives them",
+            Self::Us => "given by this gateway",
+            Self::AnotherGateway => "given by another gateway",
+            Self::Operator => "given by an operator of Cilium",
+            Self::Off => "not given by gateways (ipam = \"off\")",
+        })
+    }
 }
 
 /// What is wrong with an object, and what comes of it.

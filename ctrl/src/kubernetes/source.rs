@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, watch};
 
+use super::allocating::Allocating;
 use super::announcing::Here;
 use super::client::client;
+use super::events;
 use super::kinds::Watched;
 use super::leading::Leases;
-use super::snapshot::Snapshot;
+use super::snapshot::{Complaint, Snapshot};
 use super::verdicts::{Verdicts, write};
 use super::view::View;
 use super::watch::{Message, Told, follow};
@@ -28,6 +30,7 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Source {
     latest: watch::Receiver<Arc<Snapshot>>,
     here: watch::Sender<Arc<Here>>,
+    complain: watch::Sender<Vec<Complaint>>,
 }
 
 impl Source {
@@ -38,6 +41,7 @@ impl Source {
     pub fn start(settings: KubernetesSettings, here: Here) -> Result<Self> {
         let (here, host) = watch::channel(Arc::new(here));
         let (publish, latest) = watch::channel(Arc::<Snapshot>::default());
+        let (complain, complaints) = watch::channel(Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -48,10 +52,10 @@ impl Source {
                 if let Err(error) = privileges::drop_for_this_thread(Role::Cluster) {
                     tracing::warn!("{error:#}");
                 }
-                runtime.block_on(run(settings, host, publish));
+                runtime.block_on(run(settings, host, publish, complaints));
             })
             .context("start the thread of the cluster's source")?;
-        Ok(Self { latest, here })
+        Ok(Self { latest, here, complain })
     }
 
     /// Resolves when the cluster wants something else, or is heard of in another way. Cancellation-safe.
@@ -71,6 +75,15 @@ impl Source {
         });
     }
 
+    /// Has it said on the objects what is wrong with them, as far as it was not said before.
+    pub fn complain(&self, complaints: Vec<Complaint>) {
+        self.complain.send_if_modified(|told| {
+            let news = *told != complaints;
+            *told = complaints;
+            news
+        });
+    }
+
     /// What the cluster wants now.
     pub fn latest(&mut self) -> Arc<Snapshot> {
         Arc::clone(&self.latest.borrow_and_update())
@@ -81,6 +94,7 @@ async fn run(
     settings: KubernetesSettings,
     here: watch::Receiver<Arc<Here>>,
     publish: watch::Sender<Arc<Snapshot>>,
+    complaints: watch::Receiver<Vec<Complaint>>,
 ) {
     let client = loop {
         match client(&settings).await {
@@ -105,13 +119,15 @@ async fn run(
         tokio::spawn(follow(client.clone(), namespace, *which, tell.clone()));
     }
     let node = node_name(&settings);
+    tokio::spawn(events::write(client.clone(), node.clone(), complaints));
     let loss = settings.on_api_loss.into();
     let (say, said) = watch::channel(Verdicts::new());
     tokio::spawn(write(client.clone(), said));
-    let leases = Leases::start(client, &settings.namespace, &node, loss);
+    let leases = Leases::start(client.clone(), &settings.namespace, &node, loss);
+    let allocating = Allocating::new(client, &settings, &leases);
     let mut view = View::new(settings, node);
     view.lead_by(leases.clone());
-    hand_on(view, leases, told, here, &Ends { publish, say }).await;
+    hand_on((view, allocating), leases, told, here, &Ends { publish, say }).await;
 }
 
 /// Where goes what is found out.
@@ -124,7 +140,7 @@ struct Ends {
 
 /// Takes over what is told, and what becomes of elections, until control has ended.
 async fn hand_on(
-    mut view: View,
+    (mut view, mut allocating): (View, Allocating),
     mut leases: Leases,
     mut told: mpsc::UnboundedReceiver<Message>,
     mut here: watch::Receiver<Arc<Here>>,
@@ -140,6 +156,7 @@ async fn hand_on(
                 }
             }
             () = leases.changed() => {}
+            () = allocating.wait() => {}
             changed = here.changed() => {
                 if changed.is_err() {
                     return;
@@ -155,11 +172,13 @@ async fn hand_on(
             if let (Watched::Leases, Told::News(news)) = (which, &told) {
                 leases.see(news);
             }
-            view.take(which, told);
+            allocating.touch(which, view.take(which, told));
         }
         if let Some(timing) = view.timing() {
             leases.retime(timing);
         }
+        let (allocator, complaints) = allocating.step(&view);
+        view.about_addresses(allocator, complaints);
         let Some(snapshot) = view.snapshot() else { continue };
         ends.say.send_if_modified(|before| {
             let news = before != view.verdicts();

@@ -10,7 +10,8 @@ use super::api::metadata::{Key, Timestamp};
 use super::election::Timing;
 use super::kinds::{Store, Watched};
 use super::leading::{Leases, timing};
-use super::snapshot::{ClusterService, Complaint, Snapshot};
+use super::pools::pools;
+use super::snapshot::{Allocator, ClusterService, Complaint, Snapshot};
 use super::translate::{Facts, Translated, translate};
 use super::watch::{Standing, Told};
 use crate::desired::kubernetes::KubernetesSettings;
@@ -41,6 +42,12 @@ pub struct View {
     announcing: Announcing,
     /// Who may announce what has to be found out anew.
     unsettled: bool,
+    /// Who gives addresses.
+    allocator: Allocator,
+    /// Complaints about addresses.
+    about_addresses: Vec<Complaint>,
+    /// Pools, or who has their addresses, may be others than in `last`.
+    pools_touched: bool,
     last: Snapshot,
     /// Something but services may be another than in `last`.
     touched: bool,
@@ -72,6 +79,9 @@ impl View {
             dirty: BTreeSet::new(),
             announcing: Announcing::default(),
             unsettled: true,
+            allocator: Allocator::default(),
+            about_addresses: Vec::new(),
+            pools_touched: false,
             last: Snapshot::default(),
             touched: true,
         }
@@ -93,8 +103,8 @@ impl View {
         self.unsettled = true;
     }
 
-    /// Takes over what was told.
-    pub fn take(&mut self, which: Watched, told: Told) {
+    /// Takes over what was told; returns the objects that are others now.
+    pub fn take(&mut self, which: Watched, told: Told) -> Vec<Key> {
         match told {
             Told::Standing(standing) => {
                 self.say(which, &standing);
@@ -103,24 +113,49 @@ impl View {
                 }
                 self.standings.insert(which, standing);
                 self.touched = true;
+                Vec::new()
             }
             Told::News(news) => {
                 let broken = self.store.broken().count();
                 let keys = self.store.take(which, news);
                 self.touched |= self.store.broken().count() != broken;
-                self.touch(which, keys);
+                self.touch(which, &keys);
+                keys
             }
         }
     }
 
-    fn touch(&mut self, which: Watched, keys: Vec<Key>) {
+    /// Everything that is known.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether a whole list of a kind was read.
+    #[must_use]
+    pub fn has_listed(&self, which: Watched) -> bool {
+        self.listed.contains(&which)
+    }
+
+    /// Takes over how it stands with the giving of addresses.
+    pub fn about_addresses(&mut self, allocator: Allocator, complaints: Vec<Complaint>) {
+        if (self.allocator, &self.about_addresses) != (allocator, &complaints) {
+            (self.allocator, self.about_addresses) = (allocator, complaints);
+            self.touched = true;
+        }
+    }
+
+    fn touch(&mut self, which: Watched, keys: &[Key]) {
         let settles =
             [Watched::Services, Watched::Nodes, Watched::CiliumNodes, Watched::L2Policies];
         self.unsettled |= settles.contains(&which) && !keys.is_empty();
+        if matches!(which, Watched::Services | Watched::Pools) && !keys.is_empty() {
+            self.pools_touched = true;
+        }
         match which {
-            Watched::Services => self.dirty.extend(keys),
+            Watched::Services => self.dirty.extend(keys.iter().cloned()),
             Watched::EndpointSlices => {
-                for key in keys {
+                for key in keys.iter().cloned() {
                     let slice = self.store.slices.get(&key);
                     let owner = slice.and_then(|slice| {
                         let name = slice.service()?.to_owned();
@@ -155,6 +190,7 @@ impl View {
         let services = self.translated.values().flat_map(|(_, translated)| &translated.services);
         let announced = self.announcing.announced(services);
         self.touched |= !Arc::ptr_eq(&announced, &self.last.announced);
+        self.look_at_pools();
         if !moved && !std::mem::take(&mut self.touched) {
             return None;
         }
@@ -165,11 +201,22 @@ impl View {
             maglev: self.facts.maglev,
             routes: Arc::clone(&self.facts.routes),
             announced,
+            pools: Arc::clone(&self.last.pools),
+            allocator: self.allocator,
             complaints: self.complaints(whole),
             standings: self.standings.clone(),
             unusable: None,
         };
         Some(self.last.clone())
+    }
+
+    /// Who has which address of a pool hangs on services that are not served, too.
+    fn look_at_pools(&mut self) {
+        if std::mem::take(&mut self.pools_touched) {
+            let pools = pools(&self.store);
+            self.touched |= pools != self.last.pools;
+            self.last.pools = pools;
+        }
     }
 
     /// How long leases last; `None` before that is known.
@@ -186,7 +233,9 @@ impl View {
         awaited.all(|which| self.is_known(*which))
     }
 
-    fn is_known(&self, which: Watched) -> bool {
+    /// Whether a kind is known, or known to be kept from us where we can do without.
+    #[must_use]
+    pub fn is_known(&self, which: Watched) -> bool {
         match self.standings.get(&which) {
             _ if self.listed.contains(&which) => true,
             Some(Standing::Absent | Standing::Forbidden(_)) => {
@@ -270,7 +319,8 @@ impl View {
             reason: "NotAnnounced",
             message: format!("{object} is not announced: {why}"),
         });
-        let all = broken.chain(self.about_facts.iter().cloned()).chain(translated).chain(missed);
+        let ours = self.about_facts.iter().chain(&self.about_addresses).cloned();
+        let all = broken.chain(ours).chain(translated).chain(missed);
         all.take(COMPLAINTS_MAX).collect()
     }
 

@@ -10,7 +10,7 @@ use dataplane::time::BootTime;
 
 use super::apply::pairs;
 use super::{Gateway, now};
-use crate::api_types::{Cluster, ClusterComplaint, ClusterKind, ClusterLease};
+use crate::api_types::{self, Cluster, ClusterComplaint, ClusterKind, ClusterLease, Pools};
 use crate::commands::host;
 use crate::compile::{OnHost, host_conflicts};
 use crate::desired::Desired;
@@ -18,6 +18,7 @@ use crate::kubernetes::announcing::{Here, LeaseState};
 use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::kinds::Watched;
 use crate::kubernetes::merge::{Merged, Merger};
+use crate::kubernetes::pools::PoolState;
 use crate::kubernetes::routes::with_pods;
 use crate::kubernetes::snapshot::{ClusterService, Complaint, Snapshot};
 use crate::kubernetes::source::Source;
@@ -124,6 +125,22 @@ impl Gateway {
             self.look_for_conflicts();
         }
         self.announce_led(&led);
+        self.complain();
+    }
+
+    /// Has it said on the objects what is wrong with them.
+    fn complain(&self) {
+        if let Some(source) = &self.cluster.source {
+            source.complain(self.complaints());
+        }
+    }
+
+    /// Pools of the cluster, for people; `None` without a cluster.
+    pub(super) fn pools(&self) -> Option<Pools> {
+        self.cluster.source.as_ref()?;
+        let snapshot = &self.cluster.snapshot;
+        let pools = snapshot.pools.iter().map(pool).collect();
+        Some(Pools { allocator: snapshot.allocator.to_string(), pools })
     }
 
     /// Whoever has the address of the leader before us in mind has to hear of us.
@@ -270,6 +287,20 @@ fn lease(state: &LeaseState) -> ClusterLease {
         addresses: state.addresses.iter().copied().collect(),
         refused: state.refused.clone(),
     }
+}
+
+fn pool(state: &PoolState) -> api_types::Pool {
+    let PoolState { name, disabled, conflicting, conflict, total, available, used, .. } =
+        state.clone();
+    let holder = |(address, key): &(_, Key)| api_types::PoolHolder {
+        address: *address,
+        namespace: key.namespace.clone(),
+        service: key.name.clone(),
+    };
+    let holders = state.holders.iter().map(holder).collect();
+    let conflicting = conflicting == "True";
+    let conflict = Some(conflict).filter(|words| conflicting && !words.is_empty());
+    api_types::Pool { name, disabled, conflicting, conflict, total, available, used, holders }
 }
 
 fn shown(complaint: Complaint) -> ClusterComplaint {

@@ -16,7 +16,7 @@ use super::backends::Sources;
 use super::capture::Answer;
 use super::engine::worker::{Handle, WorkerThread};
 use super::orders::Order;
-use crate::api_types::{self, Flow, Frames, Reload, Service, Status};
+use crate::api_types::{self, Flow, Frames, Pools, Reload, Service, Status};
 use crate::capture;
 use crate::compile::{FrontendView, ServiceView, shares};
 use crate::memory;
@@ -29,6 +29,8 @@ pub enum Query {
     Status(oneshot::Sender<Status>),
     /// What are its services?
     Services(oneshot::Sender<Vec<Service>>),
+    /// Which pools of addresses has the cluster? `None` without one.
+    Pools(oneshot::Sender<Option<Pools>>),
     /// Which connections are there?
     Flows {
         /// At most so many.
@@ -79,6 +81,7 @@ impl Gateway {
                 self.learn_shares();
                 let _ = reply.send(self.services());
             }
+            Query::Pools(reply) => drop(reply.send(self.pools())),
             Query::Flows { limit, service, reply } => {
                 let (names, workers) = (self.frontend_names(), self.engine.handles());
                 tokio::spawn(async move {

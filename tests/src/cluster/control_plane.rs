@@ -8,8 +8,8 @@ use super::{PORT, User};
 const VARIABLE: &str = "PORTREEVE_CONTROL_PLANE";
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEERS: &str = "http://127.0.0.1:2380";
-/// Addresses of Services inside of the cluster, as in the seed's.
-const SERVICES: &str = "10.96.0.0/12";
+/// Addresses of Services inside of the cluster, as in the seed's, and their IPv6 twins.
+const SERVICES: &str = "10.96.0.0/12,fd00:10:96::/112";
 /// What makes Endpoints and EndpointSlices of Services and Pods, and tidies up after both.
 const CONTROLLERS: &str = "endpoints-controller,endpointslice-controller,namespace-controller,garbage-collector-controller";
 

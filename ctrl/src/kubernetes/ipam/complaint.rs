@@ -4,6 +4,7 @@ use super::view::View;
 use crate::kubernetes::api::metadata::{Key, Metadata};
 use crate::kubernetes::api::pool::{IpPool, KIND};
 use crate::kubernetes::api::selector::Labels;
+use crate::kubernetes::snapshot;
 
 /// What is wrong with an object. For an event on it and for the status of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,14 @@ pub struct Complaint {
 impl Complaint {
     fn new(kind: &'static str, metadata: &Metadata, what: String) -> Self {
         Self { kind, object: metadata.key(), uid: metadata.uid.clone(), what }
+    }
+
+    /// The same among all that is wrong with objects.
+    #[must_use]
+    pub fn into_snapshot(self) -> snapshot::Complaint {
+        let Self { kind, object, uid, what: message } = self;
+        let reason = if kind == KIND { "PoolInvalid" } else { "AddressRequestInvalid" };
+        snapshot::Complaint { kind, object, uid, reason, message }
     }
 
     /// A new pool that cannot be used.
