@@ -12,6 +12,8 @@ pub mod status;
 pub mod services;
 /// `portreeve pools`
 pub mod pools;
+/// `portreeve leases`
+pub mod leases;
 /// `portreeve flows`
 pub mod flows;
 /// `portreeve drain` and `undrain`

@@ -12,6 +12,10 @@ pub mod l2;
 pub mod election;
 /// Elections against the API server.
 pub mod leading;
+/// What we say of policies.
+mod verdicts;
+/// What is announced now.
+pub mod announcing;
 /// Which service gets which address of the pools.
 pub mod ipam;
 /// Giving them, in the cluster.

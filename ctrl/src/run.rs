@@ -169,6 +169,8 @@ pub struct Gateway {
     /// What the steering maps hold; `None` while that is not known.
     steered: Option<Arc<Steering>>,
     in_step: apply::InStep,
+    /// When we end, once we have begun to leave.
+    leaving: Option<Instant>,
     /// What was last said about a host that changed.
     host_troubles: String,
     /// Ports that are known to have been made anew.
@@ -229,6 +231,7 @@ impl Gateway {
             compiled: Compiled::default(),
             steered: None,
             in_step: apply::InStep::default(),
+            leaving: None,
             host_troubles: String::new(),
             remade: Vec::new(),
             queue_trouble: String::new(),
@@ -284,6 +287,7 @@ impl Gateway {
                 cluster: &mut self.cluster,
                 announcements: &self.announcements,
                 recompile,
+                leaving: self.leaving,
                 health: self.standing.book(),
                 began: self.began,
             };
@@ -296,6 +300,7 @@ impl Gateway {
                 }
                 Event::ConfigChanged | Event::Hangup => {
                     self.reload().await;
+                    self.tell_cluster();
                     // There may be backends that were not there before.
                     self.look_at_ports();
                 }
@@ -311,7 +316,8 @@ impl Gateway {
                 Event::RemovalDue | Event::HealthChanged => self.recompile().await,
                 Event::Query(query) => self.answer(query).await,
                 Event::WorkerEnded => bail!("a worker has ended; its last words stand above"),
-                Event::Terminate => break,
+                Event::Terminate if self.leave() => break,
+                Event::Terminate => {}
             }
             self.engine.reap();
         }

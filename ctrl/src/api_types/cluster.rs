@@ -16,6 +16,9 @@ pub struct Cluster {
     pub services: usize,
     /// Times that something else that the cluster wants was put into force.
     pub changes: u64,
+    /// Leases by which addresses are announced, by us or by others.
+    #[serde(default)]
+    pub leases: Vec<ClusterLease>,
     /// What is wrong with objects, as far as it is shown.
     pub complaints: Vec<ClusterComplaint>,
     /// How many complaints there are.
@@ -32,6 +35,26 @@ pub struct ClusterKind {
     /// What keeps us from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// A lease whose holder announces addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterLease {
+    /// Its name.
+    pub lease: String,
+    /// Who holds it, as far as is known; it may have run out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+    /// Whether we lead.
+    pub leads: bool,
+    /// For how long we lead if it is not renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds_left: Option<u64>,
+    /// Addresses that its holder announces.
+    pub addresses: Vec<IpAddr>,
+    /// Why the API server does not let us write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// What is wrong with an object, and what comes of it.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use dataplane::tables::Deadline;
 use dataplane::time::BootTime;
 use kube::api::DynamicObject;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::api::lease::Lease;
 use super::election::{Election, OnApiLoss, Seat, Timing, heartbeat_lease};
@@ -131,12 +131,9 @@ impl Leases {
         let _ = self.tell.send(Order::Retime(timing));
     }
 
-    /// Gives all leases up, the heartbeat too, and wants none again. Resolves when none is ours any more
-    /// at the API server; that may take for ever when it does not answer.
-    pub async fn resign(&self) {
-        let (done, resigned) = oneshot::channel();
-        let _ = self.tell.send(Order::Resign(done));
-        let _ = resigned.await;
+    /// Gives all leases up, the heartbeat too, and wants none again. What becomes of it is told as ever.
+    pub fn give_up(&self) {
+        let _ = self.tell.send(Order::Resign);
     }
 
     /// Resolves when some election stands otherwise than at the last call. Cancellation-safe.

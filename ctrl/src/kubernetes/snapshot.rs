@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use dataplane::tables::flow_hash::HashSeeds;
 
+use super::announcing::Announced;
 use super::api::metadata::Key;
 use super::kinds::Watched;
 use super::pools::PoolState;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub pools: Arc<[PoolState]>,
     /// Who gives addresses.
     pub allocator: Allocator,
+    /// What is announced, as far as leases let it be.
+    pub announced: Arc<Announced>,
     /// What is wrong with objects.
     pub complaints: Arc<[Complaint]>,
     /// How it stands with each kind of object.

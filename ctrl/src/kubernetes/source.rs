@@ -8,11 +8,13 @@ use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, watch};
 
 use super::allocating::Allocating;
+use super::announcing::Here;
 use super::client::client;
 use super::events;
 use super::kinds::Watched;
 use super::leading::Leases;
 use super::snapshot::{Complaint, Snapshot};
+use super::verdicts::{Verdicts, write};
 use super::view::View;
 use super::watch::{Message, Told, follow};
 use crate::desired::kubernetes::KubernetesSettings;
@@ -28,6 +30,7 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Source {
     latest: watch::Receiver<Arc<Snapshot>>,
     complain: watch::Sender<Vec<Complaint>>,
+    here: watch::Sender<Arc<Here>>,
 }
 
 impl Source {
@@ -35,7 +38,8 @@ impl Source {
     ///
     /// # Errors
     /// When there can be no further thread or runtime.
-    pub fn start(settings: KubernetesSettings) -> Result<Self> {
+    pub fn start(settings: KubernetesSettings, here: Here) -> Result<Self> {
+        let (here, host) = watch::channel(Arc::new(here));
         let (publish, latest) = watch::channel(Arc::<Snapshot>::default());
         let (complain, complaints) = watch::channel(Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -48,10 +52,10 @@ impl Source {
                 if let Err(error) = privileges::drop_for_this_thread(Role::Cluster) {
                     tracing::warn!("{error:#}");
                 }
-                runtime.block_on(run(settings, publish, complaints));
+                runtime.block_on(run(settings, host, publish, complaints));
             })
             .context("start the thread of the cluster's source")?;
-        Ok(Self { latest, complain })
+        Ok(Self { latest, here, complain })
     }
 
     /// Resolves when the cluster wants something else, or is heard of in another way. Cancellation-safe.
@@ -71,6 +75,15 @@ impl Source {
         });
     }
 
+    /// Tells what is to be known of this host. Who leaves gives up the leases.
+    pub fn tell(&self, here: Here) {
+        self.here.send_if_modified(|before| {
+            let news = **before != here;
+            *before = Arc::new(here);
+            news
+        });
+    }
+
     /// What the cluster wants now.
     pub fn latest(&mut self) -> Arc<Snapshot> {
         Arc::clone(&self.latest.borrow_and_update())
@@ -79,6 +92,7 @@ impl Source {
 
 async fn run(
     settings: KubernetesSettings,
+    here: watch::Receiver<Arc<Here>>,
     publish: watch::Sender<Arc<Snapshot>>,
     complaints: watch::Receiver<Vec<Complaint>>,
 ) {
@@ -107,23 +121,52 @@ async fn run(
     let node = node_name(&settings);
     tokio::spawn(events::write(client.clone(), node.clone(), complaints));
     let loss = settings.on_api_loss.into();
+    let (say, said) = watch::channel(Verdicts::new());
+    tokio::spawn(write(client.clone(), said));
     let leases = Leases::start(client.clone(), &settings.namespace, &node, loss);
     let allocating = Allocating::new(client, &settings, &leases);
-    hand_on(View::new(settings, node), &leases, allocating, told, &publish).await;
+    let mut view = View::new(settings, node);
+    view.lead_by(leases.clone());
+    hand_on(view, leases, allocating, told, here, &Ends { publish, say }).await;
 }
 
-/// Takes over what is told, until control has ended.
+/// Where goes what is found out.
+struct Ends {
+    /// To control.
+    publish: watch::Sender<Arc<Snapshot>>,
+    /// To policies.
+    say: watch::Sender<Verdicts>,
+}
+
+/// Takes over what is told, and what becomes of elections, until control has ended.
 async fn hand_on(
     mut view: View,
-    leases: &Leases,
+    mut leases: Leases,
     mut allocating: Allocating,
     mut told: mpsc::UnboundedReceiver<Message>,
-    publish: &watch::Sender<Arc<Snapshot>>,
+    mut here: watch::Receiver<Arc<Here>>,
+    ends: &Ends,
 ) {
+    here.mark_changed();
     let mut batch = Vec::new();
     loop {
         tokio::select! {
-            count = told.recv_many(&mut batch, BATCH) => if count == 0 { return },
+            count = told.recv_many(&mut batch, BATCH) => {
+                if count == 0 {
+                    return;
+                }
+            }
+            () = leases.changed() => {}
+            changed = here.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let now = Arc::clone(&here.borrow_and_update());
+                if now.leaving {
+                    leases.give_up();
+                }
+                view.move_to(now);
+            }
             () = allocating.wait() => {}
         }
         for (which, told) in batch.drain(..) {
@@ -138,7 +181,12 @@ async fn hand_on(
         let (allocator, complaints) = allocating.step(&view);
         view.about_addresses(allocator, complaints);
         let Some(snapshot) = view.snapshot() else { continue };
-        if publish.send(Arc::new(snapshot)).is_err() {
+        ends.say.send_if_modified(|before| {
+            let news = before != view.verdicts();
+            before.clone_from(view.verdicts());
+            news
+        });
+        if ends.publish.send(Arc::new(snapshot)).is_err() {
             return;
         }
     }

@@ -43,6 +43,16 @@ pub struct Translated {
 }
 
 impl Translated {
+    /// From now on it is announced there; says whether it was otherwise before.
+    pub fn announce(&mut self, announce: &Announce) -> bool {
+        let mut others = false;
+        for service in self.services.iter_mut().filter(|service| service.announce != *announce) {
+            Arc::make_mut(service).announce = announce.clone();
+            others = true;
+        }
+        others
+    }
+
     /// Takes services that `before` has too from there, so that one sees by pointer that they are the
     /// same.
     pub fn keep(&mut self, before: &Self) {
@@ -69,7 +79,7 @@ impl Complaints<'_> {
     }
 }
 
-/// What a Service comes to with these slices of its own.
+/// What a Service comes to with these slices of its own. It is announced nowhere: policies say where.
 #[must_use]
 pub fn translate(service: &Service, slices: &[&EndpointSlice], facts: &Facts) -> Translated {
     let mut complaints = Complaints { service, all: Vec::new() };
@@ -143,7 +153,7 @@ fn assemble(
     Arc::new(desired::Service {
         name: Located::nowhere(name.as_str().into()),
         vips: group.vips.iter().copied().map(Located::nowhere).collect(),
-        announce: announce(service),
+        announce: Announce::None,
         mode: policy.mode,
         snat_addresses: Vec::new(),
         ports: group.ports(),
@@ -152,12 +162,6 @@ fn assemble(
         health: None,
         policy: policy.settings.clone(),
     })
-}
-
-/// Where ARP and NDP are answered for the addresses of a service: nowhere yet, they are routed to us.
-/// Announcing on links follows policies and leases.
-const fn announce(_service: &Service) -> Announce {
-    Announce::None
 }
 
 #[cfg(test)]

@@ -4,15 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::announcing::{Announcing, Here};
+use super::api::condition::Condition;
 use super::api::metadata::{Key, Timestamp};
 use super::election::Timing;
 use super::kinds::{Store, Watched};
-use super::leading::timing;
+use super::leading::{Leases, timing};
 use super::pools::pools;
 use super::snapshot::{Allocator, ClusterService, Complaint, Snapshot};
 use super::translate::{Facts, Translated, translate};
 use super::watch::{Standing, Told};
 use crate::desired::kubernetes::KubernetesSettings;
+use settle::announcements;
+
+/// Who may announce what.
+mod settle;
 
 /// Complaints that are kept: whoever has more of them does not read the rest.
 const COMPLAINTS_MAX: usize = 1_000;
@@ -39,6 +45,9 @@ pub struct View {
     about_addresses: Vec<Complaint>,
     /// Pools, or who has their addresses, may be others than in `last`.
     pools_touched: bool,
+    announcing: Announcing,
+    /// Who may announce what has to be found out anew.
+    unsettled: bool,
     last: Snapshot,
     /// Something but services may be another than in `last`.
     touched: bool,
@@ -71,9 +80,27 @@ impl View {
             allocator: Allocator::default(),
             about_addresses: Vec::new(),
             pools_touched: false,
+            announcing: Announcing::default(),
+            unsettled: true,
             last: Snapshot::default(),
             touched: true,
         }
+    }
+
+    /// From now on what policies say is announced by these leases.
+    pub fn lead_by(&mut self, leases: Leases) {
+        self.announcing.lead_by(leases);
+    }
+
+    /// What is to be written on policies.
+    pub const fn verdicts(&self) -> &BTreeMap<String, Vec<Condition>> {
+        self.announcing.verdicts()
+    }
+
+    /// Takes over what control says of this host.
+    pub fn move_to(&mut self, here: Arc<Here>) {
+        self.announcing.move_to(here);
+        self.unsettled = true;
     }
 
     /// Takes over what was told; returns the objects that are others now.
@@ -122,6 +149,9 @@ impl View {
         if matches!(which, Watched::Services | Watched::Pools) && !keys.is_empty() {
             self.pools_touched = true;
         }
+        let settles =
+            [Watched::Services, Watched::Nodes, Watched::CiliumNodes, Watched::L2Policies];
+        self.unsettled |= settles.contains(&which) && !keys.is_empty();
         match which {
             Watched::Services => self.dirty.extend(keys.iter().cloned()),
             Watched::EndpointSlices => {
@@ -157,6 +187,10 @@ impl View {
         let whole = self.is_whole();
         let moved = whole && self.translate();
         self.look_at_pools();
+        let moved = whole && self.settle() || moved;
+        let services = self.translated.values().flat_map(|(_, translated)| &translated.services);
+        let announced = self.announcing.announced(services);
+        self.touched |= !Arc::ptr_eq(&announced, &self.last.announced);
         if !moved && !std::mem::take(&mut self.touched) {
             return None;
         }
@@ -168,6 +202,7 @@ impl View {
             routes: Arc::clone(&self.facts.routes),
             pools: Arc::clone(&self.last.pools),
             allocator: self.allocator,
+            announced,
             complaints: self.complaints(whole),
             standings: self.standings.clone(),
             unusable: None,
@@ -221,13 +256,34 @@ impl View {
             let slices = self.slices.of(&key).filter_map(|key| self.store.slices.get(key));
             let slices: Vec<_> = slices.map(|slice| &**slice).collect();
             let mut next = translate(service, &slices, &self.facts);
+            let local = service.spec.external_traffic_policy == "Local";
+            next.announce(&self.announcing.announce(&key));
             let age = service.metadata.creation_timestamp.clone();
             if let Some((_, before)) = self.translated.get(&key) {
                 next.keep(before);
             }
             let before = self.translated.insert(key, (age.clone(), next.clone()));
+            // Whether an endpoint is reached decides who may lead.
+            self.unsettled |= local || before.is_none();
             moved |= before.is_none_or(|before| before != (age, next));
         }
+        moved
+    }
+
+    /// Stands in the elections that policies say, and says where services are announced; whether any of
+    /// them is announced elsewhere than before.
+    fn settle(&mut self) -> bool {
+        let mut moved = false;
+        if std::mem::take(&mut self.unsettled) {
+            let found = announcements(&self.node, &self.store, &self.translated, &self.announcing);
+            if self.announcing.follow(found) {
+                self.touched = true;
+                for (key, (_, translated)) in &mut self.translated {
+                    moved |= translated.announce(&self.announcing.announce(key));
+                }
+            }
+        }
+        self.announcing.stand();
         moved
     }
 
@@ -257,7 +313,14 @@ impl View {
         let translated = self.translated.values().flat_map(|(_, found)| found.complaints.iter());
         let translated = translated.filter(|_| whole).cloned();
         let ours = self.about_facts.iter().chain(&self.about_addresses).cloned();
-        let all = broken.chain(ours).chain(translated);
+        let missed = self.announcing.missed().map(|(object, why)| Complaint {
+            kind: "Service",
+            object: object.clone(),
+            uid: self.translated.get(object).map(|(_, of)| of.uid.clone()).unwrap_or_default(),
+            reason: "NotAnnounced",
+            message: format!("{object} is not announced: {why}"),
+        });
+        let all = broken.chain(ours).chain(translated).chain(missed);
         all.take(COMPLAINTS_MAX).collect()
     }
 

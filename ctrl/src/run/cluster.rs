@@ -1,16 +1,20 @@
 //! The cluster beside the file: what both want together, and what is said of it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
 use dataplane::addr::Addr;
+use dataplane::time::BootTime;
 
-use super::Gateway;
-use crate::api_types::{self, Cluster, ClusterComplaint, ClusterKind, Pools};
+use super::apply::pairs;
+use super::{Gateway, now};
+use crate::api_types::{self, Cluster, ClusterComplaint, ClusterKind, ClusterLease, Pools};
 use crate::commands::host;
 use crate::compile::{OnHost, host_conflicts};
 use crate::desired::Desired;
+use crate::kubernetes::announcing::{Here, LeaseState};
 use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::kinds::Watched;
 use crate::kubernetes::merge::{Merged, Merger};
@@ -46,7 +50,9 @@ pub(super) struct FromCluster {
 impl FromCluster {
     /// Begins to listen to the cluster that `file` names, if any.
     pub(super) fn start(file: &Desired) -> Result<Self> {
-        let source = file.kubernetes.clone().map(Source::start).transpose()?;
+        let here = here(file);
+        let source = file.kubernetes.clone().map(|settings| Source::start(settings, here));
+        let source = source.transpose()?;
         Ok(Self { source, ..Self::default() })
     }
 
@@ -63,12 +69,27 @@ impl FromCluster {
         with_pods(topology, &self.snapshot.routes)
     }
 
+    /// Tells the source what is to be known of this host.
+    fn tell(&self, file: &Desired, stalled: bool, leaving: bool) {
+        if let Some(source) = &self.source {
+            source.tell(Here { stalled, leaving, ..here(file) });
+        }
+    }
+
+    /// Addresses that we announce by a lease.
+    fn led(&self) -> BTreeSet<Addr> {
+        let led = self.snapshot.announced.leases.iter().filter(|lease| lease.leads);
+        led.flat_map(|lease| lease.addresses.iter().copied().map(Addr::from)).collect()
+    }
+
     /// What `file` and the cluster want together on this host.
     fn with(&mut self, file: &Desired, topology: &Topology) -> Desired {
         let Some(source) = &mut self.source else { return file.clone() };
         self.snapshot = source.latest();
         let host = OnHost::new(file, topology);
-        let Merged { desired, taken, complaints } = self.merger.merge(file, &self.snapshot, &host);
+        let Merged { mut desired, taken, complaints } =
+            self.merger.merge(file, &self.snapshot, &host);
+        desired.deadlines = Arc::clone(&self.snapshot.announced.deadlines);
         for new in complaints.iter().filter(|complaint| !self.left_out.contains(complaint)) {
             tracing::warn!(reason = new.reason, "{} {}: {}", new.kind, new.object, new.message);
         }
@@ -93,18 +114,55 @@ impl Gateway {
     /// reach a backend is said, and the rest goes on.
     pub(super) async fn take_cluster(&mut self) {
         let routes = Arc::clone(&self.cluster.snapshot.routes);
+        let led = self.cluster.led();
         let wanted = self.wanted();
         let same = wanted == self.desired && routes == self.cluster.snapshot.routes;
-        if same && self.steered.is_some() {
-            self.complain();
-            return;
+        if !same || self.steered.is_none() {
+            self.desired = wanted;
+            self.standing.follow(&self.desired);
+            self.compile_again().await;
+            self.cluster.changes += 1;
+            self.look_for_conflicts();
         }
-        self.desired = wanted;
-        self.standing.follow(&self.desired);
-        self.compile_again().await;
-        self.cluster.changes += 1;
-        self.look_for_conflicts();
+        self.announce_led(&led);
         self.complain();
+    }
+
+    /// Whoever has the address of the leader before us in mind has to hear of us.
+    fn announce_led(&mut self, before: &BTreeSet<Addr>) {
+        let led = self.cluster.led();
+        for addr in led.difference(before) {
+            tracing::info!("we announce {addr}");
+        }
+        for addr in before.difference(&led) {
+            tracing::info!("we do not announce {addr} any more");
+        }
+        let now = now();
+        for (addr, port) in pairs(&self.compiled) {
+            if led.contains(&addr) && !before.contains(&addr) {
+                self.announcements.retain(|known, on| (known, on) != (addr, port));
+                self.announcements.plan(now, addr, port);
+            }
+        }
+        self.announce_due();
+    }
+
+    /// The source has to know of this host what may have changed.
+    pub(super) fn tell_cluster(&self) {
+        self.cluster.tell(&self.file, self.stalls.any(), self.leaving.is_some());
+    }
+
+    /// Begins to leave: leases are given up, and packets go on for the linger time, until everybody has
+    /// learnt of our successor. Says whether there is nothing to wait for, or no time any more.
+    pub(super) fn leave(&mut self) -> bool {
+        if self.leaving.is_some() || self.cluster.led().is_empty() {
+            return true;
+        }
+        let linger = self.desired.gateway.linger;
+        tracing::info!("leases are given up; packets are forwarded for another {linger:?}");
+        self.leaving = Some(now() + linger);
+        self.tell_cluster();
+        false
     }
 
     /// Has it said on the objects what is wrong with them.
@@ -167,6 +225,7 @@ impl Gateway {
             kinds: kinds.collect(),
             services: self.cluster.taken.len(),
             changes: self.cluster.changes,
+            leases: snapshot.announced.leases.iter().map(lease).collect(),
             complaints_total: complaints.len(),
             complaints: complaints.into_iter().take(SHOWN).map(shown).collect(),
         })
@@ -196,6 +255,15 @@ impl Gateway {
     }
 }
 
+fn here(file: &Desired) -> Here {
+    Here {
+        ports: file.ports.iter().map(|port| port.name.value.clone()).collect(),
+        routers: file.routers.iter().map(|router| router.address.value).collect(),
+        stalled: false,
+        leaving: false,
+    }
+}
+
 fn kind(which: Watched, standing: &Standing) -> ClusterKind {
     let (state, message) = match standing {
         Standing::Asked => ("asked", None),
@@ -220,6 +288,19 @@ fn pool(state: &PoolState) -> api_types::Pool {
     let conflicting = conflicting == "True";
     let conflict = Some(conflict).filter(|words| conflicting && !words.is_empty());
     api_types::Pool { name, disabled, conflicting, conflict, total, available, used, holders }
+}
+
+fn lease(state: &LeaseState) -> ClusterLease {
+    let left = state.deadline.get().since(BootTime::now());
+    let left = u64::try_from(left.as_millis()).ok().filter(|left| *left > 0);
+    ClusterLease {
+        lease: state.lease.clone(),
+        holder: state.holder.clone(),
+        leads: left.is_some(),
+        milliseconds_left: left,
+        addresses: state.addresses.iter().copied().collect(),
+        refused: state.refused.clone(),
+    }
 }
 
 fn shown(complaint: Complaint) -> ClusterComplaint {

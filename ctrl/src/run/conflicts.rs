@@ -179,10 +179,12 @@ fn begin(targets: Vec<Target>) -> Option<Probing> {
 }
 
 /// What is announced by `next` and was not ours before. An address that is held again after a
-/// release is taken over from another gateway: every moment counts, and the other may still answer.
+/// release is taken over from another gateway: every moment counts, and the other may still answer. One
+/// with a lease may well be another gateway's.
 pub(crate) fn new_targets(before: &Compiled, next: &Compiled) -> Vec<Target> {
     apply::pairs(next)
         .filter(|(addr, _)| before.tables.addresses.get(addr).is_none())
+        .filter(|(addr, _)| next.tables.deadlines.get(addr).is_none())
         .map(|(addr, port)| {
             let port = next.tables.port(port);
             Target { port: port.name.to_string(), mac: port.mac, addr }

@@ -43,7 +43,7 @@ pub enum Event {
     Query(Query),
     /// A worker thread has ended without being told to.
     WorkerEnded,
-    /// SIGTERM or SIGINT.
+    /// SIGTERM or SIGINT, or the time to leave is over.
     Terminate,
 }
 
@@ -87,6 +87,7 @@ pub struct Sources<'a> {
     pub(super) health: &'a Book,
     pub(super) cluster: &'a mut FromCluster,
     pub(super) recompile: Option<Duration>,
+    pub(super) leaving: Option<Instant>,
     pub(super) began: Instant,
 }
 
@@ -98,6 +99,7 @@ impl Sources<'_> {
             biased;
             _ = self.outside.terminate.recv() => Event::Terminate,
             _ = self.outside.interrupt.recv() => Event::Terminate,
+            () = at(self.leaving) => Event::Terminate,
             () = self.ended.notified() => Event::WorkerEnded,
             () = self.hops.asked() => Event::HopsAsked,
             changed = self.netlink.changed() => {

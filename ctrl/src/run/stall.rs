@@ -73,6 +73,7 @@ impl Gateway {
             }
         }
         if !changed.is_empty() {
+            self.tell_cluster();
             self.recompile().await;
         }
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use dataplane::time::BootTime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::Standing;
 use super::order::{Entry, Field, Order};
@@ -28,8 +28,8 @@ pub struct Board {
     known: Option<BTreeMap<String, Lease>>,
     races: BTreeMap<Arc<str>, Race>,
     on_their_way: usize,
-    /// Who waits for everything to be given up.
-    resigned: Option<Option<oneshot::Sender<()>>>,
+    /// Everything is given up.
+    resigned: bool,
 }
 
 /// One election.
@@ -76,7 +76,7 @@ impl Board {
             known: None,
             races: BTreeMap::new(),
             on_their_way: 0,
-            resigned: None,
+            resigned: false,
         }
     }
 
@@ -109,7 +109,7 @@ impl Board {
                 }
             }
             Order::Retime(timing) => self.retime(timing),
-            Order::Resign(done) => self.resigned = Some(Some(done)),
+            Order::Resign => self.resigned = true,
         }
     }
 
@@ -207,7 +207,7 @@ impl Board {
         let (mut wishes, mut moved) = (Vec::new(), false);
         for (lease, race) in &mut self.races {
             race.touched |= others;
-            if self.resigned.is_some() && race.willing.is_none_or(|willing| willing) {
+            if self.resigned && race.willing.is_none_or(|willing| willing) {
                 (race.willing, race.touched) = (Some(false), true);
             }
             let Some(willing) = race.willing.filter(|_| race.is_due(now.boot)) else { continue };
@@ -227,12 +227,6 @@ impl Board {
             }
         }
         self.races.retain(|_, race| !race.is_over());
-        if self.races.values().all(|race| !race.busy && !race.election.holds())
-            && let Some(done) = self.resigned.as_mut().and_then(Option::take)
-        {
-            // Who asked for it may not wait any more.
-            let _ = done.send(());
-        }
         (wishes, moved)
     }
 

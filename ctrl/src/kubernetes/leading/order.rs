@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::Standing;
 use crate::kubernetes::api::lease::Lease;
@@ -25,8 +25,8 @@ pub enum Order {
     Gone(String, Option<u64>),
     /// How long leases last.
     Retime(Timing),
-    /// Give everything up, and say when that is done.
-    Resign(oneshot::Sender<()>),
+    /// Give everything up.
+    Resign,
 }
 
 /// An election to be run.

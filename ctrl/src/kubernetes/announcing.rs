@@ -1,0 +1,258 @@
+//! Announcing by leases: which of what policies select is announced now. The elections run elsewhere
+//! (`leading`); here it is said in which of them we stand and whether we are willing, and until when
+//! each address may be announced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use dataplane::addr::Addr;
+use dataplane::tables::{Deadline, Deadlines};
+use dataplane::time::BootTime;
+
+use super::api::condition::Condition;
+use super::api::metadata::Key;
+use super::l2::{Announcements, Group, WhyNot, router_lease};
+use super::leading::{Candidacy, Leases};
+use crate::desired::{self, Announce, Located};
+
+/// What control knows of this host, and the cluster's source has to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Here {
+    /// Names of our ports.
+    pub ports: Vec<String>,
+    /// Router addresses.
+    pub routers: BTreeSet<IpAddr>,
+    /// A worker makes no progress: somebody else shall lead.
+    pub stalled: bool,
+    /// We are about to end.
+    pub leaving: bool,
+}
+
+/// What is announced, as far as leases let it be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// Until when each address with a lease may be announced.
+    pub deadlines: Arc<Deadlines>,
+    /// The leases that we would have, by name.
+    pub leases: Vec<LeaseState>,
+}
+
+/// How it stands with a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseState {
+    /// Its name.
+    pub lease: String,
+    /// Addresses that its holder announces.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Whether we lead.
+    pub leads: bool,
+    /// Who holds it, as far as is known.
+    pub holder: Option<String>,
+    /// Until when we lead.
+    pub deadline: Deadline,
+    /// Why the API server will not let us write it.
+    pub refused: Option<String>,
+}
+
+/// The elections in which we stand.
+#[derive(Debug)]
+pub struct Announcing {
+    /// `None` where nobody leads anything.
+    leases: Option<Leases>,
+    here: Arc<Here>,
+    found: Announcements,
+    /// By lease.
+    groups: BTreeMap<String, Standing>,
+    /// By router address.
+    routers: BTreeMap<IpAddr, Candidacy>,
+    /// Leases that groups had before: while somebody else holds one, its addresses are his.
+    former: Vec<Standing>,
+    /// Addresses of announced services that no policy means.
+    never: Deadline,
+    last: Arc<Announced>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Standing {
+    candidacy: Candidacy,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl Default for Announcing {
+    fn default() -> Self {
+        Self {
+            leases: None,
+            here: Arc::default(),
+            found: Announcements::default(),
+            groups: BTreeMap::new(),
+            routers: BTreeMap::new(),
+            former: Vec::new(),
+            never: Deadline::new(BootTime::default()),
+            last: Arc::default(),
+        }
+    }
+}
+
+impl Announcing {
+    /// From now on with these leases.
+    pub fn lead_by(&mut self, leases: Leases) {
+        self.leases = Some(leases);
+    }
+
+    /// This host.
+    #[must_use]
+    pub const fn here(&self) -> &Arc<Here> {
+        &self.here
+    }
+
+    /// Takes over what control says of this host.
+    pub fn move_to(&mut self, here: Arc<Here>) {
+        self.here = here;
+    }
+
+    /// Takes over who may announce what; says whether that is news.
+    pub fn follow(&mut self, found: Announcements) -> bool {
+        let news = self.found != found;
+        self.found = found;
+        news
+    }
+
+    /// Conditions of policies that are not as they should be, by name of the policy.
+    #[must_use]
+    pub const fn verdicts(&self) -> &BTreeMap<String, Vec<Condition>> {
+        &self.found.conditions
+    }
+
+    /// Where a service is announced while we lead.
+    #[must_use]
+    pub fn announce(&self, service: &Key) -> Announce {
+        let Some(Ok(places)) = self.found.services.get(service) else { return Announce::None };
+        let ports: BTreeSet<_> = places.values().flatten().collect();
+        Announce::Ports(ports.into_iter().cloned().map(Located::nowhere).collect())
+    }
+
+    /// Services that policies do not have announced by us, with why. Nothing is said of a cluster
+    /// without policies: there, addresses are routed.
+    pub fn missed(&self) -> impl Iterator<Item = (&Key, &WhyNot)> {
+        self.found.services.iter().filter_map(|(key, verdict)| match verdict {
+            Err(why @ WhyNot::Missed(_)) => Some((key, why)),
+            _ => None,
+        })
+    }
+
+    /// Enters and leaves elections, and says in each whether we are willing.
+    pub fn stand(&mut self) {
+        let Some(leases) = self.leases.clone() else { return };
+        self.leave();
+        for (lease, group) in self.found.groups.iter().filter(|(_, group)| is_here(group)) {
+            let addresses = group.places.keys().copied().collect();
+            match self.groups.get_mut(lease) {
+                Some(standing) => standing.addresses = addresses,
+                None => {
+                    let candidacy = leases.candidacy(lease);
+                    self.groups.insert(lease.clone(), Standing { candidacy, addresses });
+                }
+            }
+        }
+        self.stand_for_routers(&leases);
+        self.say_willing();
+    }
+
+    /// Leaves the elections of groups that are no more. One whose addresses another group has now is
+    /// watched until nobody else holds its lease.
+    fn leave(&mut self) {
+        let groups = std::mem::take(&mut self.groups);
+        let still = |lease: &String| self.found.groups.get(lease).is_some_and(is_here);
+        let (stay, go): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            groups.into_iter().partition(|(lease, _)| still(lease));
+        self.groups = stay;
+        self.former.extend(go.into_values());
+        let wanted: BTreeSet<_> =
+            self.found.groups.values().flat_map(|group| group.places.keys()).collect();
+        self.former.retain_mut(|former| {
+            former.candidacy.willing(false);
+            let matters = former.addresses.iter().any(|addr| wanted.contains(addr));
+            matters && former.candidacy.standing().taken
+        });
+    }
+
+    /// The lease of a router address is for groups that follow it; without any, it is announced for
+    /// good, as the file says.
+    fn stand_for_routers(&mut self, leases: &Leases) {
+        let here = self.found.groups.values().filter(|group| is_here(group));
+        let followed: BTreeSet<_> = here.flat_map(|group| group.follows.iter().copied()).collect();
+        self.routers.retain(|router, _| followed.contains(router));
+        for router in followed {
+            self.routers.entry(router).or_insert_with(|| leases.candidacy(&router_lease(router)));
+        }
+    }
+
+    fn say_willing(&mut self) {
+        let able = !self.here.stalled && !self.here.leaving;
+        for candidacy in self.routers.values_mut() {
+            candidacy.willing(able);
+        }
+        for (lease, standing) in &mut self.groups {
+            let Some(group) = self.found.groups.get(lease) else { continue };
+            let leads = |router| self.routers.get(router).is_some_and(Candidacy::leads);
+            let others = self.former.iter().filter(|former| former.candidacy.standing().taken);
+            let mut others = others.flat_map(|former| &former.addresses);
+            let willing = able
+                && group.may_lead()
+                && group.follows.iter().all(leads)
+                && !others.any(|addr| standing.addresses.contains(addr));
+            standing.candidacy.willing(willing);
+        }
+    }
+
+    /// Until when the addresses of these services may be announced, and how it stands with leases. The
+    /// same as before when nothing is another.
+    pub fn announced<'s>(
+        &mut self,
+        services: impl Iterator<Item = &'s Arc<desired::Service>>,
+    ) -> Arc<Announced> {
+        let announced = services.filter(|service| service.announce != Announce::None);
+        let vips = announced.flat_map(|service| service.vips.iter().map(|vip| vip.value));
+        let mut deadlines: BTreeMap<IpAddr, Deadline> =
+            vips.map(|vip| (vip, self.never.clone())).collect();
+        for Standing { candidacy, addresses } in self.groups.values() {
+            let deadline = candidacy.deadline();
+            deadlines.extend(addresses.iter().map(|addr| (*addr, deadline.clone())));
+        }
+        let routers = self.routers.iter();
+        deadlines.extend(routers.map(|(router, led)| (*router, led.deadline().clone())));
+        let deadlines = deadlines.into_iter().map(|(addr, deadline)| (Addr::from(addr), deadline));
+        let next = Announced { deadlines: Arc::new(deadlines.collect()), leases: self.states() };
+        if *self.last != next {
+            self.last = Arc::new(next);
+        }
+        Arc::clone(&self.last)
+    }
+
+    fn states(&self) -> Vec<LeaseState> {
+        let groups = self.groups.values();
+        let groups = groups.map(|group| state(&group.candidacy, group.addresses.clone()));
+        let routers = self.routers.iter();
+        let routers = routers.map(|(router, led)| state(led, BTreeSet::from([*router])));
+        groups.chain(routers).collect()
+    }
+}
+
+fn state(candidacy: &Candidacy, addresses: BTreeSet<IpAddr>) -> LeaseState {
+    let standing = candidacy.standing();
+    LeaseState {
+        lease: candidacy.lease().to_owned(),
+        addresses,
+        leads: standing.leads,
+        holder: standing.holder,
+        deadline: candidacy.deadline().clone(),
+        refused: standing.refused,
+    }
+}
+
+/// Whether some policy has a group announced by our node.
+fn is_here(group: &Group) -> bool {
+    group.places.values().any(|ports| !ports.is_empty())
+}

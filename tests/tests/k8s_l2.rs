@@ -1,0 +1,90 @@
+//! Policies and leases of a real cluster decide who announces an address.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, ensure};
+use portreeve_tests::clustered::{ClusteredLab, SERVICE};
+use portreeve_tests::curl;
+use portreeve_tests::lab::Lab;
+use portreeve_tests::lab_document;
+use portreeve_tests::seed::{SERVERS, VIPS};
+use portreeve_tests::skip::has_control_plane;
+use portreeve_tests::sniffer::{self, Sniffer};
+use serde_json::Value;
+
+const LEASE: &str = "cilium-l2announce-default-svc1";
+/// The lab's, as the file may say them.
+const TIMES: &str = "lease_duration = \"3s\"\nrenew_deadline = \"1s\"\nretry_period = \"200ms\"\n";
+
+/// Whether a frame is an ARP packet of this address, an answer or a gratuitous one.
+fn says_it_has(frame: &[u8], address: IpAddr) -> bool {
+    frame.get(12..14) == Some(&[8, 6])
+        && sniffer::addresses(frame).is_some_and(|at| at.0 == address)
+}
+
+fn complains_of_color(status: &Value) -> bool {
+    let complaints = status["cluster"]["complaints"].as_array().into_iter().flatten();
+    let mut words = complaints.filter(|complaint| complaint["reason"] == "NotAnnounced");
+    words.any(|found| {
+        let message = found["message"].as_str().unwrap_or_default();
+        message.contains("default/svc1") && message.contains("label 'color' is missing")
+    })
+}
+
+#[test]
+fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
+    if !has_control_plane("what_a_policy_selects_is_announced_and_nothing_else") {
+        return Ok(());
+    }
+    let lab = Lab::new("k8s_l2")?;
+    let world = ClusteredLab::build(&lab)?;
+    let cluster = world.start_cluster()?;
+    cluster.apply_cilium_crds()?;
+    let gateway = world.start_gateway(&cluster, TIMES)?;
+    world.add_pods(&cluster)?;
+    let policy = &lab_document::pieces()[0];
+    cluster.give(&policy.verb, &policy.yaml)?;
+    cluster.apply(SERVICE)?;
+    cluster.give_addresses("svc1", &VIPS[..1])?;
+    let vip: IpAddr = VIPS[0].parse()?;
+    let url = format!("http://{vip}/");
+    let outcome = (|| {
+        world.await_active(&gateway, "default/svc1", &SERVERS)?;
+        world.await_answer(&gateway, &["status"], complains_of_color)?;
+        let silent = Sniffer::start(&world.net.client, "ens5", move |f| says_it_has(f, vip))?;
+        let answers = curl::get(&world.net.client, &[url.clone()])?;
+        ensure!(!answers[0].is_good(), "nobody selects it: {answers:?}");
+        let heard = silent.stop()?;
+        ensure!(heard.matching == 0, "nobody selects it, but it is announced: {heard:?}");
+        let leases =
+            cluster.kubectl(&["-n", "kube-system", "get", "leases", "-o", "name"])?.ok()?;
+        ensure!(!leases.contains("l2announce"), "{leases}");
+        ensure!(leases.contains("portreeve-gateway-gateway"), "{leases}");
+
+        cluster.kubectl(&["label", "svc", "svc1", "color=blue"])?.ok()?;
+        let leads = |leases: &Value| leases[0]["leads"] == true && leases[0]["lease"] == LEASE;
+        world.await_answer(&gateway, &["leases"], leads)?;
+        let holder = ["-n", "kube-system", "get", "lease", LEASE, "-o", "json"];
+        let lease: Value = serde_json::from_str(&cluster.kubectl(&holder)?.ok()?)?;
+        ensure!(lease["spec"]["holderIdentity"] == "gateway", "{lease:#}");
+        ensure!(lease["spec"]["leaseDurationSeconds"] == 3, "{lease:#}");
+        world.net.client.ip(&["neigh", "flush", "dev", "ens5"])?;
+        let (names, bad) = world.who_answers(&url, 20).context("it is announced")?;
+        ensure!(names == ["webpod1", "webpod2"] && bad == 0, "{names:?}, {bad} failed");
+
+        cluster.kubectl(&["label", "svc", "svc1", "color-"])?.ok()?;
+        world.await_answer(&gateway, &["status"], complains_of_color)?;
+        cluster.await_output(&holder, |said| {
+            let lease: Value = serde_json::from_str(said).unwrap_or_default();
+            lease["spec"]["holderIdentity"].as_str().unwrap_or_default().is_empty()
+        })?;
+        let silent = Sniffer::start(&world.net.client, "ens5", move |f| says_it_has(f, vip))?;
+        world.net.client.ip(&["neigh", "flush", "dev", "ens5"])?;
+        let answers = curl::get(&world.net.client, &[url.clone()])?;
+        ensure!(!answers[0].is_good(), "nobody selects it any more: {answers:?}");
+        let heard = silent.stop()?;
+        ensure!(heard.matching == 0, "it goes on to be announced: {heard:?}");
+        Ok(())
+    })();
+    gateway.explain(&world.net.gateway, outcome)
+}
