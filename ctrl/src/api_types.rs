@@ -10,8 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub use cluster::{Cluster, ClusterComplaint, ClusterKind, ClusterLease};
-pub use cluster::{Pool, PoolHolder, Pools};
+pub use cluster::{Cluster, ClusterComplaint, ClusterKind, ClusterLease, Pool, PoolHolder, Pools};
 
 /// `GET /v1/status`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

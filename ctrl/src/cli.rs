@@ -49,10 +49,10 @@ pub enum Command {
     Status(ClientArgs),
     /// Ask a running gateway for its services, backends and shares
     Services(ClientArgs),
-    /// Ask a running gateway which leases it holds, or waits for
-    Leases(ClientArgs),
     /// Ask a running gateway for the cluster's pools of addresses, and who has which
     Pools(PoolsArgs),
+    /// Ask a running gateway which leases it holds, or waits for
+    Leases(ClientArgs),
     /// Ask a running gateway for connections
     #[command(long_about = words::FLOWS_LONG)]
     Flows(FlowsArgs),
@@ -340,8 +340,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => commands::diff::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Services(args) => commands::services::run(&args),
-        Command::Leases(args) => commands::leases::run(&args),
         Command::Pools(args) => commands::pools::run(&args),
+        Command::Leases(args) => commands::leases::run(&args),
         Command::Flows(args) => commands::flows::run(&args),
         Command::Drain(args) => commands::drain::drain(&args),
         Command::Undrain(args) => commands::drain::undrain(&args),
@@ -396,7 +396,7 @@ mod tests {
     #[test]
     fn every_command_that_has_choices_teaches_with_an_example() {
         for command in Cli::command().get_subcommands() {
-            let client = matches!(command.get_name(), "status" | "services" | "leases" | "pools");
+            let client = matches!(command.get_name(), "status" | "services" | "pools" | "leases");
             let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
             let example = format!("portreeve {}", command.get_name());
             assert!(client || long.contains(&example), "{example}");

@@ -10,10 +10,10 @@ pub mod diff;
 pub mod status;
 /// `portreeve services`
 pub mod services;
-/// `portreeve leases`
-pub mod leases;
 /// `portreeve pools`
 pub mod pools;
+/// `portreeve leases`
+pub mod leases;
 /// `portreeve flows`
 pub mod flows;
 /// `portreeve drain` and `undrain`

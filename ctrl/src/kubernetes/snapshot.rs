@@ -23,12 +23,12 @@ pub struct Snapshot {
     pub maglev: MaglevHints,
     /// Where pods are, if routes to them are to be had from nodes.
     pub routes: Arc<[PodRoute]>,
-    /// What is announced, as far as leases let it be.
-    pub announced: Arc<Announced>,
     /// Pools of addresses, and who has which.
     pub pools: Arc<[PoolState]>,
     /// Who gives addresses.
     pub allocator: Allocator,
+    /// What is announced, as far as leases let it be.
+    pub announced: Arc<Announced>,
     /// What is wrong with objects.
     pub complaints: Arc<[Complaint]>,
     /// How it stands with each kind of object.

@@ -29,8 +29,8 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Source {
     latest: watch::Receiver<Arc<Snapshot>>,
-    here: watch::Sender<Arc<Here>>,
     complain: watch::Sender<Vec<Complaint>>,
+    here: watch::Sender<Arc<Here>>,
 }
 
 impl Source {
@@ -66,20 +66,20 @@ impl Source {
         }
     }
 
-    /// Tells what is to be known of this host. Who leaves gives up the leases.
-    pub fn tell(&self, here: Here) {
-        self.here.send_if_modified(|before| {
-            let news = **before != here;
-            *before = Arc::new(here);
-            news
-        });
-    }
-
     /// Has it said on the objects what is wrong with them, as far as it was not said before.
     pub fn complain(&self, complaints: Vec<Complaint>) {
         self.complain.send_if_modified(|told| {
             let news = *told != complaints;
             *told = complaints;
+            news
+        });
+    }
+
+    /// Tells what is to be known of this host. Who leaves gives up the leases.
+    pub fn tell(&self, here: Here) {
+        self.here.send_if_modified(|before| {
+            let news = **before != here;
+            *before = Arc::new(here);
             news
         });
     }
@@ -127,7 +127,7 @@ async fn run(
     let allocating = Allocating::new(client, &settings, &leases);
     let mut view = View::new(settings, node);
     view.lead_by(leases.clone());
-    hand_on((view, allocating), leases, told, here, &Ends { publish, say }).await;
+    hand_on(view, leases, allocating, told, here, &Ends { publish, say }).await;
 }
 
 /// Where goes what is found out.
@@ -140,8 +140,9 @@ struct Ends {
 
 /// Takes over what is told, and what becomes of elections, until control has ended.
 async fn hand_on(
-    (mut view, mut allocating): (View, Allocating),
+    mut view: View,
     mut leases: Leases,
+    mut allocating: Allocating,
     mut told: mpsc::UnboundedReceiver<Message>,
     mut here: watch::Receiver<Arc<Here>>,
     ends: &Ends,
@@ -156,7 +157,6 @@ async fn hand_on(
                 }
             }
             () = leases.changed() => {}
-            () = allocating.wait() => {}
             changed = here.changed() => {
                 if changed.is_err() {
                     return;
@@ -167,6 +167,7 @@ async fn hand_on(
                 }
                 view.move_to(now);
             }
+            () = allocating.wait() => {}
         }
         for (which, told) in batch.drain(..) {
             if let (Watched::Leases, Told::News(news)) = (which, &told) {

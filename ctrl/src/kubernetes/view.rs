@@ -39,15 +39,15 @@ pub struct View {
     /// By service, with its age.
     translated: BTreeMap<Key, (Timestamp, Translated)>,
     dirty: BTreeSet<Key>,
-    announcing: Announcing,
-    /// Who may announce what has to be found out anew.
-    unsettled: bool,
     /// Who gives addresses.
     allocator: Allocator,
     /// Complaints about addresses.
     about_addresses: Vec<Complaint>,
     /// Pools, or who has their addresses, may be others than in `last`.
     pools_touched: bool,
+    announcing: Announcing,
+    /// Who may announce what has to be found out anew.
+    unsettled: bool,
     last: Snapshot,
     /// Something but services may be another than in `last`.
     touched: bool,
@@ -77,11 +77,11 @@ impl View {
             about_facts: Vec::new(),
             translated: BTreeMap::new(),
             dirty: BTreeSet::new(),
-            announcing: Announcing::default(),
-            unsettled: true,
             allocator: Allocator::default(),
             about_addresses: Vec::new(),
             pools_touched: false,
+            announcing: Announcing::default(),
+            unsettled: true,
             last: Snapshot::default(),
             touched: true,
         }
@@ -146,12 +146,12 @@ impl View {
     }
 
     fn touch(&mut self, which: Watched, keys: &[Key]) {
-        let settles =
-            [Watched::Services, Watched::Nodes, Watched::CiliumNodes, Watched::L2Policies];
-        self.unsettled |= settles.contains(&which) && !keys.is_empty();
         if matches!(which, Watched::Services | Watched::Pools) && !keys.is_empty() {
             self.pools_touched = true;
         }
+        let settles =
+            [Watched::Services, Watched::Nodes, Watched::CiliumNodes, Watched::L2Policies];
+        self.unsettled |= settles.contains(&which) && !keys.is_empty();
         match which {
             Watched::Services => self.dirty.extend(keys.iter().cloned()),
             Watched::EndpointSlices => {
@@ -186,11 +186,11 @@ impl View {
     pub fn snapshot(&mut self) -> Option<Snapshot> {
         let whole = self.is_whole();
         let moved = whole && self.translate();
+        self.look_at_pools();
         let moved = whole && self.settle() || moved;
         let services = self.translated.values().flat_map(|(_, translated)| &translated.services);
         let announced = self.announcing.announced(services);
         self.touched |= !Arc::ptr_eq(&announced, &self.last.announced);
-        self.look_at_pools();
         if !moved && !std::mem::take(&mut self.touched) {
             return None;
         }
@@ -200,9 +200,9 @@ impl View {
             services,
             maglev: self.facts.maglev,
             routes: Arc::clone(&self.facts.routes),
-            announced,
             pools: Arc::clone(&self.last.pools),
             allocator: self.allocator,
+            announced,
             complaints: self.complaints(whole),
             standings: self.standings.clone(),
             unusable: None,
@@ -312,6 +312,7 @@ impl View {
         });
         let translated = self.translated.values().flat_map(|(_, found)| found.complaints.iter());
         let translated = translated.filter(|_| whole).cloned();
+        let ours = self.about_facts.iter().chain(&self.about_addresses).cloned();
         let missed = self.announcing.missed().map(|(object, why)| Complaint {
             kind: "Service",
             object: object.clone(),
@@ -319,7 +320,6 @@ impl View {
             reason: "NotAnnounced",
             message: format!("{object} is not announced: {why}"),
         });
-        let ours = self.about_facts.iter().chain(&self.about_addresses).cloned();
         let all = broken.chain(ours).chain(translated).chain(missed);
         all.take(COMPLAINTS_MAX).collect()
     }

@@ -128,21 +128,6 @@ impl Gateway {
         self.complain();
     }
 
-    /// Has it said on the objects what is wrong with them.
-    fn complain(&self) {
-        if let Some(source) = &self.cluster.source {
-            source.complain(self.complaints());
-        }
-    }
-
-    /// Pools of the cluster, for people; `None` without a cluster.
-    pub(super) fn pools(&self) -> Option<Pools> {
-        self.cluster.source.as_ref()?;
-        let snapshot = &self.cluster.snapshot;
-        let pools = snapshot.pools.iter().map(pool).collect();
-        Some(Pools { allocator: snapshot.allocator.to_string(), pools })
-    }
-
     /// Whoever has the address of the leader before us in mind has to hear of us.
     fn announce_led(&mut self, before: &BTreeSet<Addr>) {
         let led = self.cluster.led();
@@ -178,6 +163,21 @@ impl Gateway {
         self.leaving = Some(now() + linger);
         self.tell_cluster();
         false
+    }
+
+    /// Has it said on the objects what is wrong with them.
+    fn complain(&self) {
+        if let Some(source) = &self.cluster.source {
+            source.complain(self.complaints());
+        }
+    }
+
+    /// Pools of the cluster, for people; `None` without a cluster.
+    pub(super) fn pools(&self) -> Option<Pools> {
+        self.cluster.source.as_ref()?;
+        let snapshot = &self.cluster.snapshot;
+        let pools = snapshot.pools.iter().map(pool).collect();
+        Some(Pools { allocator: snapshot.allocator.to_string(), pools })
     }
 
     /// The file alone may use no address of the host; with the cluster there may be one, whose ports others
@@ -276,19 +276,6 @@ fn kind(which: Watched, standing: &Standing) -> ClusterKind {
     ClusterKind { name, state: state.to_owned(), message }
 }
 
-fn lease(state: &LeaseState) -> ClusterLease {
-    let left = state.deadline.get().since(BootTime::now());
-    let left = u64::try_from(left.as_millis()).ok().filter(|left| *left > 0);
-    ClusterLease {
-        lease: state.lease.clone(),
-        holder: state.holder.clone(),
-        leads: left.is_some(),
-        milliseconds_left: left,
-        addresses: state.addresses.iter().copied().collect(),
-        refused: state.refused.clone(),
-    }
-}
-
 fn pool(state: &PoolState) -> api_types::Pool {
     let PoolState { name, disabled, conflicting, conflict, total, available, used, .. } =
         state.clone();
@@ -301,6 +288,19 @@ fn pool(state: &PoolState) -> api_types::Pool {
     let conflicting = conflicting == "True";
     let conflict = Some(conflict).filter(|words| conflicting && !words.is_empty());
     api_types::Pool { name, disabled, conflicting, conflict, total, available, used, holders }
+}
+
+fn lease(state: &LeaseState) -> ClusterLease {
+    let left = state.deadline.get().since(BootTime::now());
+    let left = u64::try_from(left.as_millis()).ok().filter(|left| *left > 0);
+    ClusterLease {
+        lease: state.lease.clone(),
+        holder: state.holder.clone(),
+        leads: left.is_some(),
+        milliseconds_left: left,
+        addresses: state.addresses.iter().copied().collect(),
+        refused: state.refused.clone(),
+    }
 }
 
 fn shown(complaint: Complaint) -> ClusterComplaint {

@@ -100,7 +100,7 @@ fn addresses_are_left_to_an_operator_of_cilium_while_it_is_alive() -> Result<()>
         let operator = says("given by an operator of Cilium");
         for second in 1..8 {
             renew(second)?;
-            world.await_answer(&gateway, &["pools"], &operator)?;
+            world.await_answer(&gateway, &["pools"], operator)?;
             // Its own pace; the lease would have run out twice in this time.
             std::thread::sleep(Duration::from_millis(1_200));
         }
@@ -110,7 +110,7 @@ fn addresses_are_left_to_an_operator_of_cilium_while_it_is_alive() -> Result<()>
         cluster.await_output(&address(), |ip| ip == "10.99.0.1")?;
         // It is back, and keeps what was given.
         renew(30)?;
-        world.await_answer(&gateway, &["pools"], &operator)?;
+        world.await_answer(&gateway, &["pools"], operator)?;
         // It is told to leave addresses to others.
         let told = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\n\
                     data: {enable-lb-ipam: 'false'}\n";
