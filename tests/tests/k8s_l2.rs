@@ -16,6 +16,14 @@ const LEASE: &str = "cilium-l2announce-default-svc1";
 /// The lab's, as the file may say them.
 const TIMES: &str = "lease_duration = \"3s\"\nrenew_deadline = \"1s\"\nretry_period = \"200ms\"\n";
 
+/// Selects nothing, since one of its expressions does not compile.
+const BAD: &str = "---
+apiVersion: cilium.io/v2alpha1
+kind: CiliumL2AnnouncementPolicy
+metadata: {name: bad}
+spec: {loadBalancerIPs: true, interfaces: [\"ens[\"]}
+";
+
 /// Whether a frame is an ARP packet of this address, an answer or a gratuitous one.
 fn says_it_has(frame: &[u8], address: IpAddr) -> bool {
     frame.get(12..14) == Some(&[8, 6])
@@ -44,7 +52,7 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
     world.add_pods(&cluster)?;
     let policy = &lab_document::pieces()[0];
     cluster.give(&policy.verb, &policy.yaml)?;
-    cluster.apply(SERVICE)?;
+    cluster.apply(&(BAD.to_owned() + SERVICE))?;
     cluster.give_addresses("svc1", &VIPS[..1])?;
     let vip: IpAddr = VIPS[0].parse()?;
     let url = format!("http://{vip}/");
@@ -52,7 +60,7 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
         world.await_active(&gateway, "default/svc1", &SERVERS)?;
         world.await_answer(&gateway, &["status"], complains_of_color)?;
         let silent = Sniffer::start(&world.net.client, "ens5", move |f| says_it_has(f, vip))?;
-        let answers = curl::get(&world.net.client, &[url.clone()])?;
+        let answers = curl::get(&world.net.client, std::slice::from_ref(&url))?;
         ensure!(!answers[0].is_good(), "nobody selects it: {answers:?}");
         let heard = silent.stop()?;
         ensure!(heard.matching == 0, "nobody selects it, but it is announced: {heard:?}");
@@ -60,6 +68,9 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
             cluster.kubectl(&["-n", "kube-system", "get", "leases", "-o", "name"])?.ok()?;
         ensure!(!leases.contains("l2announce"), "{leases}");
         ensure!(leases.contains("portreeve-gateway-gateway"), "{leases}");
+
+        let bad = ["get", "ciliuml2announcementpolicy", "bad", "-o", "json"];
+        cluster.await_output(&bad, |said| said.contains("io.cilium/bad-interface-regex"))?;
 
         cluster.kubectl(&["label", "svc", "svc1", "color=blue"])?.ok()?;
         let leads = |leases: &Value| leases[0]["leads"] == true && leases[0]["lease"] == LEASE;
@@ -80,7 +91,7 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
         })?;
         let silent = Sniffer::start(&world.net.client, "ens5", move |f| says_it_has(f, vip))?;
         world.net.client.ip(&["neigh", "flush", "dev", "ens5"])?;
-        let answers = curl::get(&world.net.client, &[url.clone()])?;
+        let answers = curl::get(&world.net.client, std::slice::from_ref(&url))?;
         ensure!(!answers[0].is_good(), "nobody selects it any more: {answers:?}");
         let heard = silent.stop()?;
         ensure!(heard.matching == 0, "it goes on to be announced: {heard:?}");

@@ -1,7 +1,10 @@
+use dataplane::addr::Addr;
+use dataplane::time::BootTime;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::desired::Announce;
 use crate::desired::kubernetes::Reach;
 use crate::kubernetes::store::News;
 
@@ -154,4 +157,33 @@ fn a_broken_object_is_named_while_it_is_broken() {
     assert_eq!(shown(&next), shown(&first));
     let healed = change(&mut view, Watched::EndpointSlices, slice("s1", "new", "10.1.0.1"));
     assert!(healed.unwrap().complaints.is_empty());
+}
+
+#[test]
+fn a_policy_says_on_which_ports_a_service_is_announced_and_without_a_lease_never() {
+    let (mut view, before) = whole(Reach::Pods);
+    assert!(before.services.iter().all(|wish| wish.service.announce == Announce::None));
+    let ports = vec!["ens5".to_owned(), "eth0".to_owned()];
+    view.move_to(Arc::new(Here { ports, ..Here::default() }));
+    let policy = |label: &str| {
+        object(json!({
+            "metadata": {"name": "p"},
+            "spec": {"loadBalancerIPs": true, "interfaces": ["^ens"],
+                "serviceSelector": {"matchLabels": {"io.kubernetes.service.name": label}}},
+        }))
+    };
+    let snapshot = change(&mut view, Watched::L2Policies, policy("old")).unwrap();
+    let [old, new] = &snapshot.services[..] else { panic!("{snapshot:?}") };
+    let Announce::Ports(ports) = &old.service.announce else { panic!("{old:?}") };
+    assert_eq!(ports.iter().map(|port| port.value.as_str()).collect::<Vec<_>>(), ["ens5"]);
+    assert!(Arc::ptr_eq(&new.service, &before.services[1].service), "that is another's");
+    let deadline = snapshot.announced.deadlines.get(&Addr::v4([10, 9, 0, 1])).unwrap();
+    assert_eq!(deadline.get(), BootTime::default());
+    let [complaint] = &snapshot.complaints[..] else { panic!("{:?}", snapshot.complaints) };
+    assert_eq!((complaint.reason, complaint.object.name.as_str()), ("NotAnnounced", "new"));
+    assert!(complaint.message.contains("'new'"), "{}", complaint.message);
+
+    let snapshot = change(&mut view, Watched::L2Policies, policy("neither")).unwrap();
+    assert!(snapshot.services.iter().all(|wish| wish.service.announce == Announce::None));
+    assert_eq!(snapshot.complaints.len(), 2);
 }
