@@ -55,7 +55,10 @@ fn attach_control(lab: &Lab, control: &Host, gateways: &[Host]) -> Result<()> {
 
 /// Stations that said they have the VIP, in order; the same one again is left out.
 #[derive(Debug, Clone, Default)]
-struct Speakers(Arc<Mutex<Vec<([u8; 6], Instant)>>>);
+struct Speakers(Arc<Mutex<Vec<Answer>>>);
+
+/// Whose MAC answered, and when.
+type Answer = ([u8; 6], Instant);
 
 impl Speakers {
     fn listen(&self, client: &Host) -> Result<Sniffer> {
