@@ -53,12 +53,12 @@ fn attach_control(lab: &Lab, control: &Host, gateways: &[Host]) -> Result<()> {
     control.address("br0", &format!("{API}/24"))
 }
 
+/// A MAC, and when it was heard first.
+type Speaker = ([u8; 6], Instant);
+
 /// Stations that said they have the VIP, in order; the same one again is left out.
 #[derive(Debug, Clone, Default)]
-struct Speakers(Arc<Mutex<Vec<Answer>>>);
-
-/// Whose MAC answered, and when.
-type Answer = ([u8; 6], Instant);
+struct Speakers(Arc<Mutex<Vec<Speaker>>>);
 
 impl Speakers {
     fn listen(&self, client: &Host) -> Result<Sniffer> {
@@ -78,7 +78,7 @@ impl Speakers {
         })
     }
 
-    fn heard(&self) -> Vec<([u8; 6], Instant)> {
+    fn heard(&self) -> Vec<Speaker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

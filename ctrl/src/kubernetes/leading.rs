@@ -1,5 +1,5 @@
 //! Elections against the API server: one task runs all of them. Whoever wants to lead asks for a
-//! [`Candidacy`], says whether it is willing, and reads from it whether it leads.
+//! `Candidacy`, says whether it is willing, and reads from it whether it leads.
 
 /// All elections of this gateway.
 mod board;
