@@ -142,8 +142,13 @@ impl Allocating {
             IpamMode::Auto | IpamMode::On => None,
         };
         self.candidacy.willing(others.is_none());
-        let led = self.candidacy.leads();
-        others.unwrap_or(if led { Allocator::Us } else { Allocator::AnotherGateway })
+        let (led, taken) = (self.candidacy.leads(), self.candidacy.standing().taken);
+        others.unwrap_or(match (led, taken) {
+            (true, _) => Allocator::Us,
+            (false, true) => Allocator::AnotherGateway,
+            // It takes a moment until one of the gateways has the lease.
+            (false, false) => Allocator::Unknown,
+        })
     }
 
     fn say(&mut self, allocator: Allocator) {

@@ -33,7 +33,9 @@ impl Terms {
         if self.namespace != other.namespace && !permitted {
             return Some("different and not permitted namespace");
         }
-        if self.ports.iter().any(|port| other.ports.contains(port)) {
+        // Names and node ports are others for every service.
+        let same = |a: &Port, b: &Port| (a.port, &a.protocol) == (b.port, &b.protocol);
+        if self.ports.iter().any(|port| other.ports.iter().any(|held| same(port, held))) {
             return Some("same port and protocol");
         }
         if self.traffic_policy != other.traffic_policy {
@@ -101,6 +103,7 @@ mod tests {
         let (tcp, udp) = (port(53, "TCP"), port(53, "UDP"));
         assert_eq!(of(std::slice::from_ref(&tcp)).objection(&of(std::slice::from_ref(&udp))), None);
         let both = of(&[tcp, udp.clone()]);
+        let udp = Port { name: "dns".to_owned(), node_port: 30_053, ..udp };
         assert_eq!(both.objection(&of(&[udp])), Some("same port and protocol"));
     }
 
