@@ -111,6 +111,15 @@ impl ClusteredLab {
         pods.iter().try_for_each(|pod| cluster.report(pod, true))
     }
 
+    /// Puts [`SERVICE`] into the cluster, with [`VIP`].
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub fn add_service(&self, cluster: &Cluster<'_>) -> Result<()> {
+        cluster.apply(SERVICE)?;
+        cluster.give_addresses("svc1", &[VIP])
+    }
+
     /// Reports the nodes as ready at these addresses, as their kubelets would.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use portreeve_tests::cluster::{Cluster, Pod};
-use portreeve_tests::clustered::{self, ClusteredLab, PODS, SERVICE, VIP};
+use portreeve_tests::clustered::{self, ClusteredLab, PODS, VIP};
 use portreeve_tests::curl;
 use portreeve_tests::lab::Lab;
 use portreeve_tests::seed::SERVERS;
@@ -30,8 +30,7 @@ fn a_service_is_served_by_its_ready_pods_until_it_is_deleted() -> Result<()> {
     let cluster = world.start_cluster()?;
     let gateway = world.start_gateway(&cluster, "")?;
     world.add_pods(&cluster)?;
-    cluster.apply(SERVICE)?;
-    cluster.give_addresses("svc1", &[VIP])?;
+    world.add_service(&cluster)?;
     let outcome = (|| {
         world.await_active(&gateway, "default/svc1", &SERVERS)?;
         let (names, bad) = world.who_answers(&url(), REQUESTS)?;
@@ -72,8 +71,7 @@ fn what_is_known_is_served_while_the_api_server_is_away() -> Result<()> {
     let mut cluster = world.start_cluster()?;
     let gateway = world.start_gateway(&cluster, "")?;
     world.add_pods(&cluster)?;
-    cluster.apply(SERVICE)?;
-    cluster.give_addresses("svc1", &[VIP])?;
+    world.add_service(&cluster)?;
     let answers = |wanted: bool| move |status: &Value| status["cluster"]["answers"] == wanted;
     let outcome = (|| {
         world.await_active(&gateway, "default/svc1", &SERVERS)?;
@@ -193,8 +191,7 @@ fn broken_objects_are_named_and_change_nothing_else() -> Result<()> {
     cluster.apply(LAX_POOLS)?;
     cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all"])?.ok()?;
     world.add_pods(&cluster)?;
-    cluster.apply(SERVICE)?;
-    cluster.give_addresses("svc1", &[VIP])?;
+    world.add_service(&cluster)?;
     let gateway = world.start_gateway(&cluster, "")?;
     let outcome = (|| {
         world.await_active(&gateway, "default/svc1", &SERVERS)?;
@@ -242,8 +239,7 @@ fn a_gateway_that_may_not_look_says_which_rule_its_role_needs() -> Result<()> {
     let world = ClusteredLab::build(&lab)?;
     let cluster = Cluster::start(&world.control, clustered::API)?;
     world.add_pods(&cluster)?;
-    cluster.apply(SERVICE)?;
-    cluster.give_addresses("svc1", &[VIP])?;
+    world.add_service(&cluster)?;
     let gateway = world.start_gateway(&cluster, "")?;
     let outcome = (|| {
         let forbidden = |status: &Value| {
@@ -280,8 +276,7 @@ fn the_file_and_the_cluster_are_served_together() -> Result<()> {
     let world = ClusteredLab::build(&lab)?;
     let cluster = world.start_cluster()?;
     world.add_pods(&cluster)?;
-    cluster.apply(SERVICE)?;
-    cluster.give_addresses("svc1", &[VIP])?;
+    world.add_service(&cluster)?;
     let gateway = world.start_gateway(&cluster, &of_file("10.99.0.9"))?;
     let config = std::fs::read_to_string(gateway.config_path())?;
     let outcome = (|| {
@@ -376,8 +371,7 @@ fn nodes_are_the_routers_of_their_pods() -> Result<()> {
     let pods = [0, 1].map(|at| Pod { address: &inside[at], ..PODS[at] });
     world.add_pods_at(&cluster, &pods)?;
     world.report_nodes(&cluster, &SERVERS)?;
-    cluster.apply(SERVICE)?;
-    cluster.give_addresses("svc1", &[VIP])?;
+    world.add_service(&cluster)?;
     let gateway = world.start_gateway(&cluster, "pod_routes = true\n")?;
     let outcome = (|| {
         let astray = |status: &Value| {

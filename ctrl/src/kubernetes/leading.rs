@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::api::lease::Lease;
 use super::election::{Election, OnApiLoss, Seat, Timing, heartbeat_lease};
-use super::store::{News, key};
+use super::store::{self, News};
 use order::{Entry, Field, Order};
 pub use timing::timing;
 
@@ -198,11 +198,5 @@ impl Drop for Candidacy {
 
 /// The lease; one that cannot be read is left out, as it is in the store.
 fn read(object: &DynamicObject) -> Option<Lease> {
-    let mut metadata = object.metadata.clone();
-    metadata.managed_fields = None;
-    let metadata = serde_json::to_value(&metadata).ok()?;
-    let spec = object.data.get("spec").cloned().unwrap_or_default();
-    let lease = serde_json::json!({ "metadata": metadata, "spec": spec });
-    let lease: Lease = serde_json::from_value(lease).ok()?;
-    (lease.metadata.name == key(object).name).then_some(lease)
+    store::read(object.clone()).ok()
 }

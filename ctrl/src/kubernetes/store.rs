@@ -112,7 +112,7 @@ pub fn key(object: &DynamicObject) -> Key {
 }
 
 /// The object as its type; the reason in words when it does not fit.
-fn read<T: DeserializeOwned>(mut object: DynamicObject) -> Result<T, String> {
+pub(super) fn read<T: DeserializeOwned>(mut object: DynamicObject) -> Result<T, String> {
     // The largest part of most objects, which nobody here reads.
     object.metadata.managed_fields = None;
     let metadata = serde_json::to_value(&object.metadata).map_err(|error| error.to_string())?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::api::condition::Condition;
+use super::api::condition::{Condition, stamped};
 use super::api::l2_policy::{GROUP, KIND, VERSION};
 use super::api::lease::MicroTime;
 
@@ -63,18 +63,11 @@ async fn say(client: &Client, policy: &str, conditions: &[Condition]) -> Result<
 /// The policy as far as it is ours.
 fn applied(policy: &str, conditions: &[Condition], now: &MicroTime) -> Value {
     let ours = conditions.iter().filter(|condition| condition.kind.starts_with(OURS));
-    let ours: Vec<Value> = ours
-        .map(|condition| {
-            let mut said = json!(condition);
-            said["lastTransitionTime"] = json!(now);
-            said
-        })
-        .collect();
     json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
         "kind": KIND,
         "metadata": { "name": policy },
-        "status": { "conditions": ours },
+        "status": { "conditions": stamped(ours, now) },
     })
 }
 

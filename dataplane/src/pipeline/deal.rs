@@ -46,7 +46,7 @@ pub fn deal<'a, S: Socket>(
             Some(owner) => {
                 packets += 1;
                 bytes += frame.total_len() as u64;
-                tx.hand_over_untouched(ctx, memory, frame, owner);
+                tx.hand_over(ctx, memory, frame, owner);
             }
             None => own.push(frame),
         }

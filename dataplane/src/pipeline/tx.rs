@@ -288,7 +288,7 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
 
     /// Gives a packet to the worker that owns its flow, as it came in: that worker reads it again, since
     /// its tables may be newer or older.
-    #[inline]
+    #[inline(always)]
     pub fn hand_over(
         &mut self,
         ctx: &Ctx<'_>,
@@ -300,21 +300,6 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
         let port = self.lanes[self.lane].port;
         let handed = memory.peers.hand_over(owner, frame, port);
         self.settle_handed(ctx, memory, owner, handed);
-    }
-
-    /// As [`Self::hand_over`], for many packets of a burst that nobody has touched yet.
-    #[inline(always)]
-    pub(super) fn hand_over_untouched(
-        &mut self,
-        ctx: &Ctx<'_>,
-        memory: &mut Memory<'_>,
-        frame: Frame,
-        owner: Class,
-    ) {
-        match memory.peers.hand_over(owner, frame, ctx.port) {
-            Ok(()) => ctx.counters.handed_to(owner),
-            full => self.settle_handed(ctx, memory, owner, full),
-        }
     }
 
     /// Gives a fragment to the worker that owns its flow, with what is known of its ports.
@@ -340,7 +325,7 @@ impl<S: Socket, T: Tap> Tx<'_, S, T> {
         debug_assert!(whole);
     }
 
-    #[inline(never)]
+    #[inline]
     fn settle_handed(
         &mut self,
         ctx: &Ctx<'_>,

@@ -5,7 +5,7 @@ use kube::{Client, Error};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::kubernetes::api::condition::Condition;
+use crate::kubernetes::api::condition::{Condition, stamped};
 use crate::kubernetes::api::lease::MicroTime;
 use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::api::service::Ingress;
@@ -131,15 +131,9 @@ impl Target {
     }
 }
 
-/// Fields that are ours, and no others. Each change of what a condition says counts as a transition, as with
-/// Cilium.
+/// Fields that are ours, and no others.
 fn status(write: &Write, now: &str) -> Value {
-    let conditions = write.conditions.iter().map(|condition| {
-        let mut condition = json!(condition);
-        condition["lastTransitionTime"] = json!(now);
-        condition
-    });
-    let conditions: Vec<Value> = conditions.collect();
+    let conditions = stamped(&write.conditions, &now);
     match &write.ingress {
         Some(ingress) => json!({"loadBalancer": {"ingress": ingress}, "conditions": conditions}),
         None => json!({"conditions": conditions}),

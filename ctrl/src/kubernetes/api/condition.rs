@@ -1,6 +1,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::metadata::is_zero;
 
@@ -40,6 +41,21 @@ impl fmt::Display for Truth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
+}
+
+/// Conditions as they are written at `now`, an RFC 3339 time: each change of what one says counts as a
+/// transition, as with Cilium.
+#[must_use]
+pub fn stamped<'c>(
+    conditions: impl IntoIterator<Item = &'c Condition>,
+    now: &impl Serialize,
+) -> Vec<Value> {
+    let stamp = |condition| {
+        let mut said = json!(condition);
+        said["lastTransitionTime"] = json!(now);
+        said
+    };
+    conditions.into_iter().map(stamp).collect()
 }
 
 /// The condition of this type.
