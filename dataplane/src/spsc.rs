@@ -3,7 +3,11 @@
 
 use crossbeam::utils::CachePadded;
 
+use crate::mem::prefetch;
 use crate::sync::{Arc, AtomicU64, Ordering};
+
+/// Words in a cache line of the usual size.
+const WORDS_IN_LINE: usize = 64 / size_of::<u64>();
 
 /// Makes a ring that holds at least `capacity` words.
 #[must_use]
@@ -114,6 +118,15 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// Asks for what the other end has written meanwhile: how far it got, and the next `words` words.
+    #[inline]
+    pub fn prefetch(&self, words: u64) {
+        prefetch(&*self.shared.published);
+        for at in (0..words).step_by(WORDS_IN_LINE) {
+            prefetch(self.shared.slot(self.next + at));
+        }
+    }
+
     /// The next word, which stays.
     #[inline]
     pub fn peek(&mut self) -> Option<u64> {

@@ -226,6 +226,7 @@ impl<S: Socket> Worker<S> {
         }
         self.peers.publish();
         busy |= self.serve_handed(now);
+        self.peers.prefetch();
         self.retry_waiting(now);
         self.expire_fragments(now);
         let unsent = self.flush();

@@ -3,7 +3,8 @@
 //! all packets: they must cost little here, since they are read as a whole where they go.
 
 use arrayvec::ArrayVec;
-use zerocopy::FromBytes as _;
+use zerocopy::byteorder::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 use super::context::{Ctx, Memory};
 use super::parse::{AHEAD, TCP, UDP};
@@ -51,6 +52,8 @@ pub fn deal<'a, S: Socket>(
             None => own.push(frame),
         }
     }
+    // Now, not at the end of the turn: the other has the burst's own packets' time to fetch these.
+    memory.peers.publish();
     ctx.counters.received(ctx.port, false, packets, bytes);
 }
 
@@ -99,62 +102,61 @@ enum Whose<'a> {
     Unclear,
 }
 
+/// The headers of a packet whose every byte is where most packets have it: one look at the length is
+/// enough for all of them.
+#[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct Front<Ip> {
+    link: eth::Eth,
+    ip: Ip,
+    ports: Ports,
+}
+
+/// The beginning of TCP and of UDP.
+#[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct Ports {
+    src: U16,
+    dst: U16,
+}
+
 #[inline(always)]
 fn glance<'a>(tables: &'a Tables, bytes: &[u8]) -> Whose<'a> {
-    let Some((to, [src, dst])) = ends(bytes) else { return Whose::Unclear };
-    let Some(owned) = tables.addresses.get(&to.addr) else { return Whose::NotOurs };
+    let Ok((front, _)) = Front::<ipv4::Ipv4>::ref_from_prefix(bytes) else { return Whose::Unclear };
+    match front.link.ethertype.get() {
+        eth::IPV4 if is_plain(&front.ip) => {
+            whose(tables, Addr::v4(front.ip.dst), front.ip.proto, &front.ports)
+        }
+        eth::IPV6 => match Front::<ipv6::Ipv6>::ref_from_prefix(bytes) {
+            Ok((front, _)) => {
+                whose(tables, Addr::v6(front.ip.dst), front.ip.next_header, &front.ports)
+            }
+            Err(_) => Whose::Unclear,
+        },
+        _ => Whose::Unclear,
+    }
+}
+
+/// Whether a packet has no options, and is no fragment.
+#[inline(always)]
+const fn is_plain(ip: &ipv4::Ipv4) -> bool {
+    ip.version_ihl == 0x45 && ip.fragment.get() & (ipv4::MF | ipv4::OFFSET) == 0
+}
+
+#[inline(always)]
+fn whose<'a>(tables: &'a Tables, addr: Addr, proto: u8, ports: &Ports) -> Whose<'a> {
+    if proto != TCP && proto != UDP {
+        return Whose::Unclear;
+    }
+    let Some(owned) = tables.addresses.get(&addr) else { return Whose::NotOurs };
     let is_service = match (owned.vip, owned.snat) {
         (Some(_), None) => true,
         (None, Some(_)) => false,
         (Some(_), Some(_)) => {
-            let key = FrontendKey { addr: to.addr, port: dst, proto: to.proto };
-            tables.frontends.contains(&key)
+            let proto = if proto == TCP { Proto::Tcp } else { Proto::Udp };
+            tables.frontends.contains(&FrontendKey { addr, port: ports.dst.get(), proto })
         }
         (None, None) => return Whose::Unclear,
     };
-    Whose::Clear(owned, if is_service { src } else { dst })
-}
-
-/// Where a packet goes.
-#[derive(Debug, Clone, Copy)]
-struct To {
-    addr: Addr,
-    proto: Proto,
-}
-
-/// Where a packet goes, and its ports: source, destination.
-#[inline(always)]
-fn ends(bytes: &[u8]) -> Option<(To, [L4Port; 2])> {
-    let (link, rest) = eth::Eth::ref_from_prefix(bytes).ok()?;
-    match link.ethertype.get() {
-        eth::IPV4 => {
-            let (ip, rest) = ipv4::Ipv4::ref_from_prefix(rest).ok()?;
-            let whole = ip.fragment.get() & (ipv4::MF | ipv4::OFFSET) == 0;
-            let plain = whole && ip.version_ihl == 0x45;
-            let addr = Addr::v4(ip.dst);
-            let to = To { addr, proto: proto(ip.proto).filter(|_| plain)? };
-            Some((to, ports(rest)?))
-        }
-        eth::IPV6 => {
-            let (ip, rest) = ipv6::Ipv6::ref_from_prefix(rest).ok()?;
-            let to = To { addr: Addr::v6(ip.dst), proto: proto(ip.next_header)? };
-            Some((to, ports(rest)?))
-        }
-        _ => None,
-    }
-}
-
-#[inline(always)]
-const fn proto(number: u8) -> Option<Proto> {
-    match number {
-        TCP => Some(Proto::Tcp),
-        UDP => Some(Proto::Udp),
-        _ => None,
-    }
-}
-
-#[inline(always)]
-fn ports(l4: &[u8]) -> Option<[L4Port; 2]> {
-    let [a, b, c, d] = *l4.first_chunk()?;
-    Some([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
+    Whose::Clear(owned, if is_service { ports.src.get() } else { ports.dst.get() })
 }

@@ -170,6 +170,12 @@ impl Peers {
         self.inlets.len()
     }
 
+    /// Asks for what the others have handed over, to be taken soon: it lies in their caches.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.inlets.iter().for_each(Inlet::prefetch);
+    }
+
     /// Takes packets that another worker handed over, all from one port, which is returned; either all
     /// of them have a note or none. Their bytes lie in the cache of another core: they are asked for
     /// at once.

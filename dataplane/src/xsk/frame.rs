@@ -57,6 +57,9 @@ impl Frame {
     #[inline]
     #[must_use]
     pub fn total_len(&self) -> usize {
+        if self.tails == 0 {
+            return usize::from(self.head.len);
+        }
         let tails = &self.tail[..usize::from(self.tails)];
         usize::from(self.head.len) + tails.iter().map(|c| usize::from(c.len)).sum::<usize>()
     }

@@ -100,6 +100,12 @@ pub struct Inlet {
 }
 
 impl Inlet {
+    /// Asks for what may be there: the words of a burst.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.receiver.prefetch(BURST as u64);
+    }
+
     /// Takes packets that came in through one port, as many in a row as `burst` has room for, all with
     /// `notes` or all without. Returns the port; `None` when there are none.
     #[inline]
