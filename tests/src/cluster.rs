@@ -86,8 +86,15 @@ impl<'h> Cluster<'h> {
     /// # Errors
     /// When it was not built, or does not become ready; the message carries the end of its logs.
     pub fn start(host: &'h Host, address: &str) -> Result<Self> {
+        Self::start_in(RunDir::new()?, host, address)
+    }
+
+    /// As [`Cluster::start`], with its files in `dir`.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_in(dir: RunDir, host: &'h Host, address: &str) -> Result<Self> {
         let programs = Programs::find()?;
-        let dir = RunDir::new()?;
         let address = address.to_owned();
         let mut cluster =
             Self { host, programs, dir, address, asked: AtomicUsize::new(0), running: Vec::new() };
@@ -108,6 +115,17 @@ impl<'h> Cluster<'h> {
     #[must_use]
     pub fn kubeconfig(&self, user: User) -> PathBuf {
         self.path(&format!("{}.kubeconfig", user.name()))
+    }
+
+    /// How somebody who looks around starts kubectl as the administrator, on the cluster's host.
+    #[must_use]
+    pub fn kubectl_line(&self) -> String {
+        let kubeconfig = self.kubeconfig(User::Admin);
+        format!(
+            "{} kubectl --kubeconfig={}",
+            self.programs.program().display(),
+            kubeconfig.display()
+        )
     }
 
     /// Allows the gateways what the roles that are shipped allow them.

@@ -10,6 +10,7 @@ use crate::appliance::Appliance;
 use crate::cluster::{Cluster, Pod, User, node};
 use crate::host::Host;
 use crate::lab::{Lab, LinkOptions};
+use crate::run_dir::RunDir;
 use crate::seed::{self, SeedLab};
 use crate::{config, curl};
 
@@ -66,7 +67,15 @@ impl ClusteredLab {
     /// # Errors
     /// As [`Cluster::start`].
     pub fn start_cluster(&self) -> Result<Cluster<'_>> {
-        let cluster = Cluster::start(&self.control, API)?;
+        self.start_cluster_in(RunDir::new()?)
+    }
+
+    /// As [`Self::start_cluster`], with its files in `dir`.
+    ///
+    /// # Errors
+    /// As [`Self::start_cluster`].
+    pub fn start_cluster_in(&self, dir: RunDir) -> Result<Cluster<'_>> {
+        let cluster = Cluster::start_in(dir, &self.control, API)?;
         cluster.allow_gateways()?;
         Ok(cluster)
     }
@@ -76,13 +85,26 @@ impl ClusteredLab {
     /// # Errors
     /// As [`Appliance::start`].
     pub fn start_gateway(&self, cluster: &Cluster<'_>, more: &str) -> Result<Appliance> {
+        self.start_gateway_in(RunDir::new()?, cluster, more)
+    }
+
+    /// As [`Self::start_gateway`], with its files in `dir`.
+    ///
+    /// # Errors
+    /// As [`Self::start_gateway`].
+    pub fn start_gateway_in(
+        &self,
+        dir: RunDir,
+        cluster: &Cluster<'_>,
+        more: &str,
+    ) -> Result<Appliance> {
         let kubeconfig = cluster.kubeconfig(User::Gateway);
         let text = format!(
             "{}[kubernetes]\nkubeconfig = \"{}\"\nnode = \"gateway\"\n{more}",
             config::ports(&seed::PORTS),
             kubeconfig.display()
         );
-        Appliance::start(&self.net.gateway, &text)
+        Appliance::start_in(dir, &self.net.gateway, &text)
     }
 
     /// Puts the pods and their nodes into the cluster, ready.

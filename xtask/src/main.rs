@@ -59,6 +59,9 @@ enum Command {
         /// Remove the lab that --keep left up.
         #[arg(long, conflicts_with = "keep")]
         clean: bool,
+        /// Have a Kubernetes cluster say what the appliance does: a real one, which is built first.
+        #[arg(long, conflicts_with = "clean")]
+        kubernetes: bool,
     },
     /// Run every test, those that need root included, or those of one area.
     Test {
@@ -99,9 +102,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<bool> {
     match command {
-        Command::Demo { keep, clean } => {
+        Command::Demo { keep, clean, kubernetes } => {
             setup::ready(Purpose::Work)?;
-            let flags = [(keep, "--keep"), (clean, "--clean")];
+            let flags = [(keep, "--keep"), (clean, "--clean"), (kubernetes, "--kubernetes")];
             let args: Vec<_> = flags.iter().filter(|flag| flag.0).map(|flag| flag.1).collect();
             demo::run_demo(&args)?;
             Ok(true)

@@ -5,6 +5,8 @@
 mod place;
 /// What the demo shows.
 mod show;
+/// The same lab, with a cluster that says what the appliance does.
+mod kubernetes;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,9 @@ struct Options {
     /// Leave the lab up.
     #[arg(long)]
     keep: bool,
+    /// Have a Kubernetes cluster say what the appliance does.
+    #[arg(long)]
+    kubernetes: bool,
     /// Remove the lab that --keep left up.
     #[arg(long, conflicts_with = "keep")]
     clean: bool,
@@ -50,6 +55,9 @@ fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let place = if options.keep { Place::kept()? } else { Place::passing()? };
+    if options.kubernetes {
+        return kubernetes::run(place, options.keep);
+    }
     let net = SeedLab::build(&place.lab, LinkOptions::default()).context("lay out the lab")?;
     show::picture();
     let appliance = Appliance::start_in(place.dir, &net.gateway, CONFIG)?;

@@ -37,7 +37,7 @@ pub fn all(net: &SeedLab, appliance: &Appliance) -> Result<()> {
 }
 
 /// Ten requests to each VIP, who answered, and which MAC the client has learnt for it.
-fn requests(net: &SeedLab) -> Result<()> {
+pub fn requests(net: &SeedLab) -> Result<()> {
     heading(&format!("{REQUESTS} requests to each VIP: who answered"));
     println!(
         "{:<8} {:<14} {:>8} {:>8} {:>8}   MAC, as the client has it",
@@ -106,6 +106,7 @@ pub fn how_to_enter(net: &SeedLab, appliance: &Appliance) {
     println!("  clean up       cargo xtask demo --clean");
 }
 
-fn heading(text: &str) {
+/// A line above what follows.
+pub fn heading(text: &str) {
     println!("\n--- {text}");
 }
