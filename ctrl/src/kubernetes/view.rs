@@ -19,6 +19,8 @@ use settle::announcements;
 
 /// Who may announce what.
 mod settle;
+/// What conditions on objects say is wrong.
+mod conditions;
 
 /// Complaints that are kept: whoever has more of them does not read the rest.
 const COMPLAINTS_MAX: usize = 1_000;
@@ -43,7 +45,9 @@ pub struct View {
     allocator: Allocator,
     /// Complaints about addresses.
     about_addresses: Vec<Complaint>,
-    /// Pools, or who has their addresses, may be others than in `last`.
+    /// Complaints that conditions on objects say already.
+    about_conditions: Vec<Complaint>,
+    /// Pools, who has their addresses, or what conditions say may be others than in `last`.
     pools_touched: bool,
     announcing: Announcing,
     /// Who may announce what has to be found out anew.
@@ -79,6 +83,7 @@ impl View {
             dirty: BTreeSet::new(),
             allocator: Allocator::default(),
             about_addresses: Vec::new(),
+            about_conditions: Vec::new(),
             pools_touched: false,
             announcing: Announcing::default(),
             unsettled: true,
@@ -141,14 +146,13 @@ impl View {
     pub fn about_addresses(&mut self, allocator: Allocator, complaints: Vec<Complaint>) {
         if (self.allocator, &self.about_addresses) != (allocator, &complaints) {
             (self.allocator, self.about_addresses) = (allocator, complaints);
-            self.touched = true;
+            (self.touched, self.pools_touched) = (true, true);
         }
     }
 
     fn touch(&mut self, which: Watched, keys: &[Key]) {
-        if matches!(which, Watched::Services | Watched::Pools) && !keys.is_empty() {
-            self.pools_touched = true;
-        }
+        let speak = [Watched::Services, Watched::Pools, Watched::L2Policies];
+        self.pools_touched |= speak.contains(&which) && !keys.is_empty();
         let settles =
             [Watched::Services, Watched::Nodes, Watched::CiliumNodes, Watched::L2Policies];
         self.unsettled |= settles.contains(&which) && !keys.is_empty();
@@ -216,6 +220,9 @@ impl View {
             let pools = pools(&self.store);
             self.touched |= pools != self.last.pools;
             self.last.pools = pools;
+            let said = conditions::complaints(&self.store, self.allocator);
+            self.touched |= said != self.about_conditions;
+            self.about_conditions = said;
         }
     }
 
@@ -312,7 +319,8 @@ impl View {
         });
         let translated = self.translated.values().flat_map(|(_, found)| found.complaints.iter());
         let translated = translated.filter(|_| whole).cloned();
-        let ours = self.about_facts.iter().chain(&self.about_addresses).cloned();
+        let ours = self.about_facts.iter().chain(&self.about_addresses);
+        let ours = ours.chain(&self.about_conditions).cloned();
         let missed = self.announcing.missed().map(|(object, why)| Complaint {
             kind: "Service",
             object: object.clone(),
