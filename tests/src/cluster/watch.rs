@@ -49,6 +49,21 @@ impl Cluster<'_> {
 }
 
 impl Changes {
+    /// Hands over what happens within `time`.
+    ///
+    /// # Errors
+    /// When a watch has ended.
+    pub fn during(&self, time: Duration, mut take: impl FnMut(Value)) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            match self.told.recv_timeout(time.saturating_sub(begun.elapsed())) {
+                Ok(event) => take(event),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => bail!("the watches have ended"),
+            }
+        }
+    }
+
     /// Hands over what happens until nothing has happened for `quiet`.
     ///
     /// # Errors
