@@ -34,6 +34,8 @@ pub mod watch;
 mod client;
 /// Services of the cluster to services of ours.
 pub mod translate;
+/// Answers to whoever asks whether a service has endpoints behind this gateway.
+mod health_ports;
 /// Routes to pods.
 pub mod routes;
 /// What is known, and what it comes to.

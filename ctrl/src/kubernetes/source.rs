@@ -11,6 +11,7 @@ use super::allocating::Allocating;
 use super::announcing::Here;
 use super::client::client;
 use super::events;
+use super::health_ports::HealthPorts;
 use super::kinds::Watched;
 use super::leading::Leases;
 use super::snapshot::{Complaint, Snapshot};
@@ -149,6 +150,7 @@ async fn hand_on(
 ) {
     here.mark_changed();
     let mut batch = Vec::new();
+    let mut health = HealthPorts::default();
     loop {
         tokio::select! {
             count = told.recv_many(&mut batch, BATCH) => {
@@ -168,6 +170,7 @@ async fn hand_on(
                 view.move_to(now);
             }
             () = allocating.wait() => {}
+            () = health.retry() => {}
         }
         for (which, told) in batch.drain(..) {
             if let (Watched::Leases, Told::News(news)) = (which, &told) {
@@ -180,7 +183,12 @@ async fn hand_on(
         }
         let (allocator, complaints) = allocating.step(&view);
         view.about_addresses(allocator, complaints);
-        let Some(snapshot) = view.snapshot() else { continue };
+        let mut snapshot = view.snapshot();
+        let well = !here.borrow().stalled && !here.borrow().leaving;
+        if view.about_health_ports(health.follow(view.health_ports(), well)) {
+            snapshot = view.snapshot();
+        }
+        let Some(snapshot) = snapshot else { continue };
         ends.say.send_if_modified(|before| {
             let news = before != view.verdicts();
             before.clone_from(view.verdicts());

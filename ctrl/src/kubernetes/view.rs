@@ -8,6 +8,7 @@ use super::announcing::{Announcing, Here};
 use super::api::condition::Condition;
 use super::api::metadata::{Key, Timestamp};
 use super::election::Timing;
+use super::health_ports::Endpoints;
 use super::kinds::{Store, Watched};
 use super::leading::{Leases, timing};
 use super::pools::pools;
@@ -45,6 +46,8 @@ pub struct View {
     allocator: Allocator,
     /// Complaints about addresses.
     about_addresses: Vec<Complaint>,
+    /// Complaints about ports that we should answer at.
+    about_health_ports: Vec<Complaint>,
     /// Complaints that conditions on objects say already.
     about_conditions: Vec<Complaint>,
     /// Pools, who has their addresses, or what conditions say may be others than in `last`.
@@ -83,6 +86,7 @@ impl View {
             dirty: BTreeSet::new(),
             allocator: Allocator::default(),
             about_addresses: Vec::new(),
+            about_health_ports: Vec::new(),
             about_conditions: Vec::new(),
             pools_touched: false,
             announcing: Announcing::default(),
@@ -148,6 +152,31 @@ impl View {
             (self.allocator, self.about_addresses) = (allocator, complaints);
             (self.touched, self.pools_touched) = (true, true);
         }
+    }
+
+    /// Where it is asked whether a service has endpoints behind us, and what is to be said there.
+    #[must_use]
+    pub fn health_ports(&self) -> BTreeMap<u16, Endpoints> {
+        let services = self.store.services.iter();
+        let asked = services.filter(|(_, service)| service.spec.health_check_node_port != 0);
+        let answer = |(key, _): (&Key, _)| {
+            let (_, translated) = self.translated.get(key)?;
+            Some(Endpoints::of(key, translated))
+        };
+        asked
+            .filter_map(|found| {
+                let port = u16::try_from(found.1.spec.health_check_node_port).ok()?;
+                Some((port, answer(found)?))
+            })
+            .collect()
+    }
+
+    /// Takes over what is wrong with those ports; says whether that is news.
+    pub fn about_health_ports(&mut self, complaints: Vec<Complaint>) -> bool {
+        let news = self.about_health_ports != complaints;
+        self.about_health_ports = complaints;
+        self.touched |= news;
+        news
     }
 
     fn touch(&mut self, which: Watched, keys: &[Key]) {
@@ -320,7 +349,7 @@ impl View {
         let translated = self.translated.values().flat_map(|(_, found)| found.complaints.iter());
         let translated = translated.filter(|_| whole).cloned();
         let ours = self.about_facts.iter().chain(&self.about_addresses);
-        let ours = ours.chain(&self.about_conditions).cloned();
+        let ours = ours.chain(&self.about_health_ports).chain(&self.about_conditions).cloned();
         let missed = self.announcing.missed().map(|(object, why)| Complaint {
             kind: "Service",
             object: object.clone(),

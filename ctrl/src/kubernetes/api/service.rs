@@ -56,6 +56,9 @@ pub struct ServiceSpec {
     /// Clients that are served; empty: all.
     #[serde(deserialize_with = "null::as_empty", skip_serializing_if = "Vec::is_empty")]
     pub load_balancer_source_ranges: Vec<String>,
+    /// Where load balancers before the nodes ask whether there are endpoints behind this one; 0 for none.
+    #[serde(skip_serializing_if = "is_none")]
+    pub health_check_node_port: i32,
     /// `ClientIP` or `None`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub session_affinity: String,

@@ -65,7 +65,10 @@ fn candidate(
         class: object.spec.load_balancer_class.clone(),
         load_balancer_ips: given.filter_map(|ingress| served(&ingress.ip)).collect(),
         external_ips: object.spec.external_ips.iter().filter_map(|text| served(text)).collect(),
-        local_path: local.then(|| parts.iter().any(|part| !part.backends.is_empty())),
+        // Without weight an endpoint gets nothing new.
+        local_path: local.then(|| {
+            parts.iter().any(|part| part.backends.iter().any(|backend| backend.weight > 0))
+        }),
         routers: if nat { routers.clone() } else { BTreeSet::new() },
     }
 }
