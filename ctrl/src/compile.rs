@@ -77,7 +77,7 @@ use crate::topology::Topology;
 pub use grave::{LINGER, TOMBSTONE_AGE_MAX, TOMBSTONES_MAX};
 pub use hops::NEIGHBOURS_MAX;
 pub use host::{HostFacts, Listener, NODE_PORTS, host_conflicts};
-pub use on_host::OnHost;
+pub use on_host::{HostBasis, OnHost};
 pub use plan::MOST;
 pub(crate) use routes::explain as kernel_route;
 pub use view::{FrontendView, MemberView, ServiceView, shares};

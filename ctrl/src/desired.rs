@@ -98,10 +98,18 @@ impl Desired {
     /// Takes services that `held` has too from there, so that one sees by pointer that they are the
     /// same.
     pub fn keep_services(&mut self, held: &Self) {
-        let held = held.services.iter().map(|service| (&service.name.value, service));
-        let held: HashMap<_, _> = held.collect();
-        for service in &mut self.services {
-            if let Some(same) = held.get(&service.name.value).filter(|held| **held == service) {
+        let mut by_name: Option<HashMap<_, _>> = None;
+        for (at, service) in self.services.iter_mut().enumerate() {
+            let name = &service.name.value;
+            // Nearly always it stands where it stood.
+            let beside = held.services.get(at);
+            let beside =
+                beside.filter(|held| Arc::ptr_eq(held, service) || held.name.value == *name);
+            let former = beside.or_else(|| {
+                let all = held.services.iter().map(|service| (&service.name.value, service));
+                by_name.get_or_insert_with(|| all.collect()).get(name).copied()
+            });
+            if let Some(same) = former.filter(|held| *held == service) {
                 *service = Arc::clone(same);
             }
         }

@@ -59,7 +59,7 @@ impl Target {
 /// Everything that `desired` wants to be probed, each once.
 #[must_use]
 pub fn targets(desired: &Desired) -> HashSet<Arc<Target>> {
-    let services = desired.services.iter();
+    let services = desired.services.iter().filter(|service| service.health.is_some());
     let of = |service: &Arc<Service>| {
         let service = Arc::clone(service);
         let targets: Vec<_> =

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use crate::topology::Topology;
@@ -14,6 +14,11 @@ impl<'t> LinuxOwned<'t> {
         let name = |ifindex| links.get(&ifindex).copied().unwrap_or("an interface");
         let held = topology.addresses.iter();
         Self(held.map(|a| (a.net.addr(), name(a.ifindex))).collect())
+    }
+
+    /// All of them.
+    pub fn owned(&self) -> BTreeMap<IpAddr, String> {
+        self.0.iter().map(|(addr, name)| (*addr, (*name).to_owned())).collect()
     }
 
     /// The interface that carries `addr`; `None` when Linux does not own it.

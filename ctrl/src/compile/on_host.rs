@@ -1,4 +1,5 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 
 use ipnet::Ipv4Net;
 
@@ -16,6 +17,14 @@ pub struct OnHost<'t> {
     subnets: Vec<Ipv4Net>,
 }
 
+/// What a host refuses services for, to be compared: two hosts with the same refuse the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostBasis {
+    /// Addresses that Linux owns, with their interfaces.
+    owned: BTreeMap<IpAddr, String>,
+    subnets: Vec<Ipv4Net>,
+}
+
 impl<'t> OnHost<'t> {
     /// The host as it is now, with the ports of `desired`.
     #[must_use]
@@ -27,6 +36,12 @@ impl<'t> OnHost<'t> {
         let vlans: HashSet<u32> = vlans.map(|vlan| vlan.ifindex).collect();
         let ours = |ifindex| links.contains(&ifindex) || vlans.contains(&ifindex);
         Self { linux: LinuxOwned::new(topology), subnets: subnets_on(topology, ours) }
+    }
+
+    /// All that a refusal hangs on besides the service.
+    #[must_use]
+    pub fn basis(&self) -> HostBasis {
+        HostBasis { owned: self.linux.owned(), subnets: self.subnets.clone() }
     }
 
     /// Why it refuses a service; empty when it does not.

@@ -70,6 +70,10 @@ pub struct Announcing {
     former: Vec<Standing>,
     /// Addresses of announced services that no policy means.
     never: Deadline,
+    /// Elections may be others than those that we have entered.
+    unentered: bool,
+    /// Addresses may be others than in `last`.
+    readdressed: bool,
     last: Arc<Announced>,
 }
 
@@ -90,6 +94,8 @@ impl Default for Announcing {
             routers: BTreeMap::new(),
             former: Vec::new(),
             never: Deadline::new(BootTime::default()),
+            unentered: true,
+            readdressed: true,
             last: Arc::default(),
         }
     }
@@ -99,6 +105,7 @@ impl Announcing {
     /// From now on with these leases.
     pub fn lead_by(&mut self, leases: Leases) {
         self.leases = Some(leases);
+        self.unentered = true;
     }
 
     /// This host.
@@ -116,7 +123,14 @@ impl Announcing {
     pub fn follow(&mut self, found: Announcements) -> bool {
         let news = self.found != found;
         self.found = found;
+        self.unentered |= news;
+        self.readdressed |= news;
         news
+    }
+
+    /// Addresses of services, or where they are announced, are others now.
+    pub const fn readdress(&mut self) {
+        self.readdressed = true;
     }
 
     /// Conditions of policies that are not as they should be, by name of the policy.
@@ -145,7 +159,19 @@ impl Announcing {
     /// Enters and leaves elections, and says in each whether we are willing.
     pub fn stand(&mut self) {
         let Some(leases) = self.leases.clone() else { return };
-        self.leave();
+        let unentered = std::mem::take(&mut self.unentered);
+        if unentered {
+            self.leave();
+        }
+        self.forget_former();
+        if unentered {
+            self.enter(&leases);
+            self.readdressed = true;
+        }
+        self.say_willing();
+    }
+
+    fn enter(&mut self, leases: &Leases) {
         for (lease, group) in self.found.groups.iter().filter(|(_, group)| is_here(group)) {
             let addresses = group.places.keys().copied().collect();
             match self.groups.get_mut(lease) {
@@ -156,12 +182,10 @@ impl Announcing {
                 }
             }
         }
-        self.stand_for_routers(&leases);
-        self.say_willing();
+        self.stand_for_routers(leases);
     }
 
-    /// Leaves the elections of groups that are no more. One whose addresses another group has now is
-    /// watched until nobody else holds its lease.
+    /// Leaves the elections of groups that are no more.
     fn leave(&mut self) {
         let groups = std::mem::take(&mut self.groups);
         let still = |lease: &String| self.found.groups.get(lease).is_some_and(is_here);
@@ -169,6 +193,14 @@ impl Announcing {
             groups.into_iter().partition(|(lease, _)| still(lease));
         self.groups = stay;
         self.former.extend(go.into_values());
+    }
+
+    /// A lease that was left and whose addresses another group has now is watched until nobody else holds
+    /// it.
+    fn forget_former(&mut self) {
+        if self.former.is_empty() {
+            return;
+        }
         let wanted: BTreeSet<_> =
             self.found.groups.values().flat_map(|group| group.places.keys()).collect();
         self.former.retain_mut(|former| {
@@ -213,6 +245,21 @@ impl Announcing {
         &mut self,
         services: impl Iterator<Item = &'s Arc<desired::Service>>,
     ) -> Arc<Announced> {
+        let deadlines = match std::mem::take(&mut self.readdressed) {
+            true => Arc::new(self.deadlines(services)),
+            false => Arc::clone(&self.last.deadlines),
+        };
+        let next = Announced { deadlines, leases: self.states() };
+        if *self.last != next {
+            self.last = Arc::new(next);
+        }
+        Arc::clone(&self.last)
+    }
+
+    fn deadlines<'s>(
+        &self,
+        services: impl Iterator<Item = &'s Arc<desired::Service>>,
+    ) -> Deadlines {
         let announced = services.filter(|service| service.announce != Announce::None);
         let vips = announced.flat_map(|service| service.vips.iter().map(|vip| vip.value));
         let mut deadlines: BTreeMap<IpAddr, Deadline> =
@@ -223,12 +270,7 @@ impl Announcing {
         }
         let routers = self.routers.iter();
         deadlines.extend(routers.map(|(router, led)| (*router, led.deadline().clone())));
-        let deadlines = deadlines.into_iter().map(|(addr, deadline)| (Addr::from(addr), deadline));
-        let next = Announced { deadlines: Arc::new(deadlines.collect()), leases: self.states() };
-        if *self.last != next {
-            self.last = Arc::new(next);
-        }
-        Arc::clone(&self.last)
+        deadlines.into_iter().map(|(addr, deadline)| (Addr::from(addr), deadline)).collect()
     }
 
     fn states(&self) -> Vec<LeaseState> {

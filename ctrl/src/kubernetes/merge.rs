@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use dataplane::addr::{L4Port, Proto};
 
-use super::snapshot::{ClusterService, Complaint, Snapshot};
-use crate::compile::{MOST, OnHost};
+use super::snapshot::{ClusterService, Complaint, MaglevHints, Snapshot};
+use crate::compile::{HostBasis, MOST, OnHost};
 use crate::desired::{Desired, Located, MaglevSettings, PortSettings, Service, TableSize};
 use crate::problem::Problem;
 use crate::validate::validate_alone;
+
+/// The same once more with a few services that are others.
+mod again;
 
 /// Puts both together again and again, and judges a service that did not change once.
 #[derive(Debug, Default)]
@@ -21,6 +24,18 @@ pub struct Merger {
     judged: HashMap<*const Service, Judged>,
     /// What a judgement hangs on besides the service.
     basis: (MaglevSettings, Vec<PortSettings>),
+    /// When nothing was left out.
+    last: Option<Last>,
+}
+
+/// What was put together last.
+#[derive(Debug)]
+struct Last {
+    file: Desired,
+    host: HostBasis,
+    hints: MaglevHints,
+    taken: Taken,
+    merged: Merged,
 }
 
 #[derive(Debug)]
@@ -30,18 +45,18 @@ struct Judged {
 }
 
 /// Both put together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Merged {
     /// To be compiled; the services of the file come first.
     pub desired: Desired,
     /// The services of the cluster that are among them, in their order.
-    pub taken: Vec<ClusterService>,
+    pub taken: Arc<[Arc<ClusterService>]>,
     /// Why others are not.
     pub complaints: Vec<Complaint>,
 }
 
 /// Who has what already.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Taken {
     names: HashSet<Arc<str>>,
     frontends: HashMap<(IpAddr, L4Port, Proto), Arc<str>>,
@@ -54,6 +69,13 @@ struct Taken {
 impl Merger {
     /// What `file` says with what `snapshot` wants on this host.
     pub fn merge(&mut self, file: &Desired, snapshot: &Snapshot, host: &OnHost<'_>) -> Merged {
+        match self.again(file, snapshot, host) {
+            Some(merged) => merged,
+            None => self.merge_all(file, snapshot, host),
+        }
+    }
+
+    fn merge_all(&mut self, file: &Desired, snapshot: &Snapshot, host: &OnHost<'_>) -> Merged {
         let mut desired = file.clone();
         take_hints(&mut desired, snapshot);
         let basis = (desired.maglev.clone(), desired.ports.clone());
@@ -62,7 +84,7 @@ impl Merger {
             self.basis = basis;
         }
         let mut taken = Taken::of(file);
-        let mut merged = Merged::default();
+        let (mut wishes, mut complaints) = (Vec::new(), Vec::new());
         let mut judged = HashMap::with_capacity(snapshot.services.len());
         for wish in &*snapshot.services {
             let wrong = self.judge(&wish.service, &desired, &mut judged);
@@ -72,13 +94,21 @@ impl Merger {
                 None => {
                     taken.add(&wish.service);
                     desired.services.push(Arc::clone(&wish.service));
-                    merged.taken.push(wish.clone());
+                    wishes.push(Arc::clone(wish));
                 }
-                Some((reason, why)) => merged.complaints.push(complaint(wish, reason, why)),
+                Some((reason, why)) => complaints.push(complaint(wish, reason, why)),
             }
         }
         self.judged = judged;
-        Merged { desired, ..merged }
+        let merged = Merged { desired, taken: wishes.into(), complaints };
+        self.last = merged.complaints.is_empty().then(|| Last {
+            file: file.clone(),
+            host: host.basis(),
+            hints: snapshot.maglev,
+            taken,
+            merged: merged.clone(),
+        });
+        merged
     }
 
     /// What is wrong with a service by itself.
@@ -174,6 +204,11 @@ impl Taken {
                 return Some(("AddressInUse", format!("its VIP {vip} is {what}")));
             }
         }
+        self.misdirected(service)
+    }
+
+    /// Which backend of a service cannot be one.
+    fn misdirected(&self, service: &Service) -> Option<(&'static str, String)> {
         for backend in service.backends.iter().map(|backend| backend.address.value) {
             if let Some(owner) = self.vips.get(&backend) {
                 let why = format!("its backend {backend} is a VIP of {owner}");

@@ -18,7 +18,7 @@ use crate::desired::Service;
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Its services, the oldest first. One that did not change is the same `Arc` as before.
-    pub services: Arc<[ClusterService]>,
+    pub services: Arc<[Arc<ClusterService>]>,
     /// What Cilium was told of Maglev.
     pub maglev: MaglevHints,
     /// Where pods are, if routes to them are to be had from nodes.
@@ -38,7 +38,7 @@ pub struct Snapshot {
 }
 
 /// A service, or a part of one whose ports have different backends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterService {
     /// The object that it is made of.
     pub object: Key,

@@ -53,6 +53,14 @@ impl Translated {
         others
     }
 
+    /// Whether both have the same addresses, announced in the same places.
+    #[must_use]
+    pub fn has_addresses_of(&self, other: &Self) -> bool {
+        let pairs = self.services.iter().zip(&other.services);
+        let mut same = pairs.map(|(a, b)| a.vips == b.vips && a.announce == b.announce);
+        self.services.len() == other.services.len() && same.all(|same| same)
+    }
+
     /// Takes services that `before` has too from there, so that one sees by pointer that they are the
     /// same.
     pub fn keep(&mut self, before: &Self) {

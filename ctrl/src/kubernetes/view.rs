@@ -12,12 +12,15 @@ use super::health_ports::Endpoints;
 use super::kinds::{Store, Watched};
 use super::leading::{Leases, timing};
 use super::pools::pools;
-use super::snapshot::{Allocator, ClusterService, Complaint, Snapshot};
+use super::snapshot::{Allocator, Complaint, Snapshot};
 use super::translate::{Facts, Translated, translate};
 use super::watch::{Standing, Told};
 use crate::desired::kubernetes::KubernetesSettings;
+use order::Order;
 use settle::announcements;
 
+/// Services in the order of a snapshot.
+mod order;
 /// Who may announce what.
 mod settle;
 /// What conditions on objects say is wrong.
@@ -41,6 +44,7 @@ pub struct View {
     about_facts: Vec<Complaint>,
     /// By service, with its age.
     translated: BTreeMap<Key, (Timestamp, Translated)>,
+    order: Order,
     dirty: BTreeSet<Key>,
     /// Who gives addresses.
     allocator: Allocator,
@@ -55,6 +59,10 @@ pub struct View {
     announcing: Announcing,
     /// Who may announce what has to be found out anew.
     unsettled: bool,
+    /// Complaints may be others than in `last`.
+    complained: bool,
+    /// Whether those of services were among them.
+    whole: bool,
     last: Snapshot,
     /// Something but services may be another than in `last`.
     touched: bool,
@@ -83,6 +91,7 @@ impl View {
             facts,
             about_facts: Vec::new(),
             translated: BTreeMap::new(),
+            order: Order::default(),
             dirty: BTreeSet::new(),
             allocator: Allocator::default(),
             about_addresses: Vec::new(),
@@ -91,6 +100,8 @@ impl View {
             pools_touched: false,
             announcing: Announcing::default(),
             unsettled: true,
+            complained: true,
+            whole: false,
             last: Snapshot::default(),
             touched: true,
         }
@@ -125,9 +136,13 @@ impl View {
                 Vec::new()
             }
             Told::News(news) => {
-                let broken = self.store.broken().count();
+                let broken = self.store.broken().next().is_some();
                 let keys = self.store.take(which, news);
-                self.touched |= self.store.broken().count() != broken;
+                // Why one cannot be read may be another reason now.
+                if (broken || self.store.broken().next().is_some()) && !keys.is_empty() {
+                    self.touched = true;
+                    self.complained = true;
+                }
                 self.touch(which, &keys);
                 keys
             }
@@ -150,7 +165,9 @@ impl View {
     pub fn about_addresses(&mut self, allocator: Allocator, complaints: Vec<Complaint>) {
         if (self.allocator, &self.about_addresses) != (allocator, &complaints) {
             (self.allocator, self.about_addresses) = (allocator, complaints);
-            (self.touched, self.pools_touched) = (true, true);
+            self.touched = true;
+            self.complained = true;
+            self.pools_touched = true;
         }
     }
 
@@ -176,6 +193,7 @@ impl View {
         let news = self.about_health_ports != complaints;
         self.about_health_ports = complaints;
         self.touched |= news;
+        self.complained |= news;
         news
     }
 
@@ -206,8 +224,11 @@ impl View {
     /// is well is no news.
     fn renew_facts(&mut self) {
         let (facts, complaints) = Facts::new(&self.settings, &self.node, &self.store);
-        self.touched |= self.about_facts != complaints;
-        self.about_facts = complaints;
+        if self.about_facts != complaints {
+            self.about_facts = complaints;
+            self.touched = true;
+            self.complained = true;
+        }
         if facts != self.facts {
             self.facts = facts;
             self.touched = true;
@@ -228,7 +249,13 @@ impl View {
             return None;
         }
         self.touched = false;
-        let services = if moved { self.services() } else { Arc::clone(&self.last.services) };
+        let services = if moved { self.order.all() } else { Arc::clone(&self.last.services) };
+        self.complained |= self.whole != whole;
+        self.whole = whole;
+        let complaints = match std::mem::take(&mut self.complained) {
+            true => self.complaints(),
+            false => Arc::clone(&self.last.complaints),
+        };
         self.last = Snapshot {
             services,
             maglev: self.facts.maglev,
@@ -236,7 +263,7 @@ impl View {
             pools: Arc::clone(&self.last.pools),
             allocator: self.allocator,
             announced,
-            complaints: self.complaints(whole),
+            complaints,
             standings: self.standings.clone(),
             unusable: None,
         };
@@ -250,8 +277,11 @@ impl View {
             self.touched |= pools != self.last.pools;
             self.last.pools = pools;
             let said = conditions::complaints(&self.store, self.allocator);
-            self.touched |= said != self.about_conditions;
-            self.about_conditions = said;
+            if said != self.about_conditions {
+                self.about_conditions = said;
+                self.touched = true;
+                self.complained = true;
+            }
         }
     }
 
@@ -286,7 +316,12 @@ impl View {
         let mut moved = false;
         for key in std::mem::take(&mut self.dirty) {
             let Some(service) = self.store.services.get(&key) else {
-                moved |= self.translated.remove(&key).is_some();
+                if let Some((age, before)) = self.translated.remove(&key) {
+                    self.order.remove(&key, &age);
+                    self.complained |= !before.complaints.is_empty();
+                    self.announcing.readdress();
+                    moved = true;
+                }
                 continue;
             };
             let slices = self.slices.of(&key).filter_map(|key| self.store.slices.get(key));
@@ -298,12 +333,32 @@ impl View {
             if let Some((_, before)) = self.translated.get(&key) {
                 next.keep(before);
             }
-            let before = self.translated.insert(key, (age.clone(), next.clone()));
             // Whether an endpoint is reached decides who may lead.
-            self.unsettled |= local || before.is_none();
-            moved |= before.is_none_or(|before| before != (age, next));
+            self.unsettled |= local || !self.translated.contains_key(&key);
+            moved |= self.put(key, age, next);
         }
         moved
+    }
+
+    /// Takes over what a service comes to; says whether that is news.
+    fn put(&mut self, key: Key, age: Timestamp, next: Translated) -> bool {
+        let before = self.translated.get(&key);
+        if before.is_some_and(|(was, before)| (was, before) == (&age, &next)) {
+            return false;
+        }
+        let none = Translated::default();
+        let held = before.map_or(&none, |(_, held)| held);
+        // A complaint about a service bears its uid.
+        self.complained |= (&held.complaints, &held.uid) != (&next.complaints, &next.uid);
+        if !held.has_addresses_of(&next) {
+            self.announcing.readdress();
+        }
+        if let Some((was, _)) = before.filter(|(was, _)| *was != age) {
+            self.order.remove(&key, was);
+        }
+        self.order.put(&key, &age, &next);
+        self.translated.insert(key, (age, next));
+        true
     }
 
     /// Stands in the elections that policies say, and says where services are announced; whether any of
@@ -314,8 +369,12 @@ impl View {
             let found = announcements(&self.node, &self.store, &self.translated, &self.announcing);
             if self.announcing.follow(found) {
                 self.touched = true;
-                for (key, (_, translated)) in &mut self.translated {
-                    moved |= translated.announce(&self.announcing.announce(key));
+                self.complained = true;
+                for (key, (age, translated)) in &mut self.translated {
+                    if translated.announce(&self.announcing.announce(key)) {
+                        self.order.put(key, age, translated);
+                        moved = true;
+                    }
                 }
             }
         }
@@ -323,22 +382,7 @@ impl View {
         moved
     }
 
-    fn services(&self) -> Arc<[ClusterService]> {
-        let mut all: Vec<_> = self.translated.iter().collect();
-        all.sort_by_key(|(key, (age, _))| (age, *key));
-        let of = |(key, (_, translated)): (&Key, &(Timestamp, Translated))| {
-            let (object, uid) = (key.clone(), translated.uid.clone());
-            let services = translated.services.clone().into_iter();
-            services.map(move |service| ClusterService {
-                object: object.clone(),
-                uid: uid.clone(),
-                service,
-            })
-        };
-        all.into_iter().flat_map(of).collect()
-    }
-
-    fn complaints(&self, whole: bool) -> Arc<[Complaint]> {
+    fn complaints(&self) -> Arc<[Complaint]> {
         let broken = self.store.broken().map(|(which, object, why)| Complaint {
             kind: which.kind().kind,
             object: object.clone(),
@@ -347,7 +391,7 @@ impl View {
             message: format!("the object is left out, or stays as it was read last: {why}"),
         });
         let translated = self.translated.values().flat_map(|(_, found)| found.complaints.iter());
-        let translated = translated.filter(|_| whole).cloned();
+        let translated = translated.filter(|_| self.whole).cloned();
         let ours = self.about_facts.iter().chain(&self.about_addresses);
         let ours = ours.chain(&self.about_health_ports).chain(&self.about_conditions).cloned();
         let missed = self.announcing.missed().map(|(object, why)| Complaint {
@@ -409,3 +453,5 @@ impl Slices {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod properties;

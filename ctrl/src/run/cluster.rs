@@ -39,14 +39,16 @@ pub(super) struct FromCluster {
     source: Option<Source>,
     snapshot: Arc<Snapshot>,
     merger: Merger,
-    taken: Vec<ClusterService>,
-    left_out: Vec<Complaint>,
+    taken: Arc<[Arc<ClusterService>]>,
+    left_out: Arc<[Complaint]>,
     /// Times that something else was put into force.
     changes: u64,
     /// Source addresses that are the host's, too.
     shared: Vec<Addr>,
     /// What the host uses of their ports.
-    conflicts: Vec<Complaint>,
+    conflicts: Arc<[Complaint]>,
+    /// What was last said on objects is made of these.
+    said: Option<Parts>,
     /// Addresses of the host that both were judged with.
     addresses: Vec<LinkAddress>,
 }
@@ -99,15 +101,45 @@ impl FromCluster {
         let Merged { mut desired, taken, complaints } =
             self.merger.merge(file, &self.snapshot, &host);
         desired.deadlines = Arc::clone(&self.snapshot.announced.deadlines);
-        for new in complaints.iter().filter(|complaint| !self.left_out.contains(complaint)) {
-            tracing::warn!(reason = new.reason, "{} {}: {}", new.kind, new.object, new.message);
-        }
         self.taken = taken;
-        self.left_out = complaints;
+        self.leave_out(complaints);
         if self.addresses != topology.addresses {
             self.addresses.clone_from(&topology.addresses);
         }
         desired
+    }
+
+    fn leave_out(&mut self, complaints: Vec<Complaint>) {
+        if *self.left_out == *complaints {
+            return;
+        }
+        let known: BTreeSet<_> = self.left_out.iter().collect();
+        for new in complaints.iter().filter(|complaint| !known.contains(complaint)) {
+            tracing::warn!(reason = new.reason, "{} {}: {}", new.kind, new.object, new.message);
+        }
+        self.left_out = complaints.into();
+    }
+}
+
+/// Where complaints come from. Those of many objects are the same `Arc` as long as they are the same.
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
+    left_out: Arc<[Complaint]>,
+    /// What the host says.
+    troubled: Vec<Complaint>,
+    conflicts: Arc<[Complaint]>,
+    /// As the source found.
+    found: Arc<[Complaint]>,
+}
+
+impl Parts {
+    /// All of them, in order, each once.
+    fn all(&self) -> Vec<Complaint> {
+        let parts = [&*self.left_out, &self.troubled, &self.conflicts, &self.found];
+        let mut all: Vec<_> = parts.into_iter().flatten().cloned().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 }
 
@@ -140,6 +172,9 @@ impl Gateway {
     /// Whoever has the address of the leader before us in mind has to hear of us.
     fn announce_led(&mut self, before: &BTreeSet<Addr>) {
         let led = self.cluster.led();
+        if led == *before {
+            return self.announce_due();
+        }
         for addr in led.difference(before) {
             tracing::info!("we announce {addr}");
         }
@@ -175,9 +210,12 @@ impl Gateway {
     }
 
     /// Has it said on the objects what is wrong with them.
-    fn complain(&self) {
-        if let Some(source) = &self.cluster.source {
-            source.complain(self.complaints());
+    fn complain(&mut self) {
+        let Some(source) = &self.cluster.source else { return };
+        let parts = self.complaints();
+        if self.cluster.said.as_ref() != Some(&parts) {
+            source.complain(parts.all());
+            self.cluster.said = Some(parts);
         }
     }
 
@@ -226,7 +264,7 @@ impl Gateway {
     pub(super) fn cluster_state(&self) -> Option<Cluster> {
         self.cluster.source.as_ref()?;
         let snapshot = &self.cluster.snapshot;
-        let complaints = self.complaints();
+        let complaints = self.complaints().all();
         let kinds = snapshot.standings.iter().map(|(which, standing)| kind(*which, standing));
         Some(Cluster {
             answers: snapshot.answers(),
@@ -241,7 +279,7 @@ impl Gateway {
     }
 
     /// What is wrong with objects: as the source found, as they were put together, as the host says.
-    fn complaints(&self) -> Vec<Complaint> {
+    fn complaints(&self) -> Parts {
         let first =
             self.desired.services.len() - self.cluster.taken.len().min(self.desired.services.len());
         let troubled = self.compiled.troubled.iter().filter_map(|(index, problem)| {
@@ -255,12 +293,12 @@ impl Gateway {
                 message: format!("{}{help}", problem.what),
             })
         });
-        let mut all: Vec<_> = self.cluster.left_out.iter().cloned().chain(troubled).collect();
-        all.extend(self.cluster.conflicts.iter().cloned());
-        all.extend(self.cluster.snapshot.complaints.iter().cloned());
-        all.sort_unstable();
-        all.dedup();
-        all
+        Parts {
+            left_out: Arc::clone(&self.cluster.left_out),
+            troubled: troubled.collect(),
+            conflicts: Arc::clone(&self.cluster.conflicts),
+            found: Arc::clone(&self.cluster.snapshot.complaints),
+        }
     }
 }
 

@@ -6,12 +6,12 @@ use crate::topology::Topology;
 const FILE: &str = "[[port]]\nname = \"ens5\"\n[snat]\naddresses = [\"10.8.0.1\"]\n\
     [[service]]\nname = \"file\"\nvip = \"10.9.0.1\"\nports = [{ port = 80 }]\nbackends = [\"10.1.0.1\"]\n";
 
-fn file() -> Desired {
+pub(super) fn file() -> Desired {
     load("t", FILE).unwrap().desired
 }
 
 /// A service of the cluster: `name vip backend`.
-fn wish(words: &str) -> ClusterService {
+pub(super) fn wish(words: &str) -> ClusterService {
     let [name, vip, backend] = words.split(' ').collect::<Vec<_>>()[..] else { panic!("{words}") };
     let text = format!(
         "[[port]]\nname = \"ens5\"\n[[service]]\nname = \"{name}\"\nvip = \"10.9.0.99\"\n\
@@ -25,7 +25,8 @@ fn wish(words: &str) -> ClusterService {
 }
 
 fn snapshot(wishes: &[ClusterService]) -> Snapshot {
-    Snapshot { services: wishes.into(), ..Snapshot::default() }
+    let services = wishes.iter().cloned().map(Arc::new).collect();
+    Snapshot { services, ..Snapshot::default() }
 }
 
 fn merge(merger: &mut Merger, wishes: &[ClusterService]) -> Merged {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::desired::Announce;
 use crate::desired::kubernetes::Reach;
+use crate::kubernetes::snapshot::ClusterService;
 use crate::kubernetes::store::News;
 
 fn object(value: Value) -> DynamicObject {
@@ -65,7 +66,7 @@ fn whole(reach: Reach) -> (View, Snapshot) {
 
 fn shown(snapshot: &Snapshot) -> Vec<String> {
     let services = snapshot.services.iter();
-    let one = |wish: &ClusterService| {
+    let one = |wish: &Arc<ClusterService>| {
         let backends: Vec<_> =
             wish.service.backends.iter().map(|b| b.address.value.to_string()).collect();
         format!("{} {}", wish.service.name.value, backends.join(" "))
