@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 use portreeve_tests::appliance::Appliance;
 use portreeve_tests::cluster::{Cluster, User};
 use portreeve_tests::config;
@@ -136,10 +139,19 @@ impl<'l> World<'l> {
 
     /// Waits until one gateway leads everything and the other knows it; which.
     fn await_leader(&self) -> Result<usize> {
+        self.await_one_of(&[0, 1])
+    }
+
+    /// The same for another than this one.
+    fn await_leader_but(&self, former: usize) -> Result<usize> {
+        self.await_one_of(&[1 - former])
+    }
+
+    fn await_one_of(&self, wanted: &[usize]) -> Result<usize> {
         let begun = Instant::now();
         loop {
             let leases = self.leases()?;
-            for leader in [0, 1] {
+            for &leader in wanted {
                 if leases.iter().all(|all| held_by(all, NODES[leader])) {
                     return Ok(leader);
                 }
@@ -187,6 +199,17 @@ impl<'l> World<'l> {
         let asking = Crowd::start_at(ASK_PACE, client, &[target(1)?], CONNECTIONS)?;
         asking.all_go_on()?;
         Ok(Talk { asking, news })
+    }
+
+    /// A gateway that starts does not know yet whether somebody holds the router address: until then it is
+    /// silent, and the other hears nothing.
+    fn nobody_claimed_the_router(&self) -> Result<()> {
+        for gateway in &self.gateways {
+            let log = gateway.log();
+            let line = log.lines().find(|line| line.contains("is also claimed by"));
+            ensure!(line.is_none(), "two had one address: {line:?}");
+        }
+        Ok(())
     }
 
     fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
@@ -238,6 +261,8 @@ fn kill_the_leader(world: &mut World<'_>) -> Result<Duration> {
         seen.forgetful
     );
     world.gateways[leader].restart(&world.net.gateways[leader])?;
+    ensure!(world.await_leader()? != leader, "who comes back takes nothing away");
+    world.nobody_claimed_the_router()?;
     Ok(seen.gap())
 }
 
@@ -298,10 +323,51 @@ fn a_leader_that_is_asked_to_go_loses_nothing() -> Result<()> {
             seen.forgetful
         );
         ensure!(seen.echoes.came == seen.echoes.sent, "datagrams were lost: {:?}", seen.echoes);
-        Ok(())
+        world.nobody_claimed_the_router()
     })();
     world.explain(outcome)?;
     let status = world.gateways[leader].wait_exit().context("it ends after the linger time")?;
     ensure!(status.success(), "{status}");
     Ok(())
+}
+
+#[test]
+fn a_leader_with_a_worker_that_hangs_gives_its_leases_up() -> Result<()> {
+    if !has_control_plane("a_leader_with_a_worker_that_hangs_gives_its_leases_up") {
+        return Ok(());
+    }
+    let lab = Lab::new("k8s_stalled")?;
+    let net = PairLab::build(&lab)?;
+    let control = lab.host("control")?;
+    attach_control(&lab, &control, &net.gateways)?;
+    let cluster = Cluster::start(&control, API)?;
+    let world = World::start(&lab, &net, &cluster)?;
+    let leader = world.await_leader()?;
+    let outcome = (|| {
+        let worker = thread(world.gateways[leader].process()?.pid(), "worker-0")?;
+        let hung = Instant::now();
+        // A debugger stops this one thread, and nothing else of the process.
+        ptrace::attach(worker).context("stop a worker")?;
+        waitpid(worker, Some(WaitPidFlag::__WALL)).context("wait until it has stopped")?;
+        let next = world.await_leader_but(leader);
+        let took = hung.elapsed();
+        ptrace::detach(worker, None).context("let it go on")?;
+        next?;
+        println!("the other led {took:?} after a worker had stopped");
+        ensure!(took < LEASE, "it was not handed over: {took:?}");
+        Ok(())
+    })();
+    world.explain(outcome)
+}
+
+/// The thread of that name in a process.
+fn thread(process: u32, name: &str) -> Result<Pid> {
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let task = task?;
+        if std::fs::read_to_string(task.path().join("comm"))?.trim() == name {
+            let id = task.file_name().to_string_lossy().parse().context("a thread's number")?;
+            return Ok(Pid::from_raw(id));
+        }
+    }
+    anyhow::bail!("process {process} has no thread {name}")
 }

@@ -49,6 +49,21 @@ impl Cluster<'_> {
 }
 
 impl Changes {
+    /// Hands over what happens for so long, with when it was heard.
+    ///
+    /// # Errors
+    /// When a watch has ended.
+    pub fn during(&self, time: Duration, mut take: impl FnMut(Value, Instant)) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(event) => take(event, Instant::now()),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => bail!("the watches have ended"),
+            }
+        }
+    }
+
     /// Hands over what happens until nothing has happened for `quiet`.
     ///
     /// # Errors
