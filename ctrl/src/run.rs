@@ -196,12 +196,9 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    async fn start(
-        options: &Options,
-        desired: Desired,
-        text: String,
-        began: Instant,
-    ) -> Result<Self> {
+    async fn start(options: &Options, file: Desired, text: String, began: Instant) -> Result<Self> {
+        let deadlines = cluster::FromCluster::unheard(&file);
+        let desired = Desired { deadlines, ..file.clone() };
         let mut netlink = Netlink::connect().await.context("connect to the kernel's netlink")?;
         let mut compiler = Compiler::new();
         let mut standing = standing::Standing::start(&desired)?;
@@ -249,8 +246,8 @@ impl Gateway {
             notifier: Notifier::from_environment(),
             api,
             queries,
-            cluster: cluster::FromCluster::start(&desired)?,
-            file: desired.clone(),
+            cluster: cluster::FromCluster::start(&file)?,
+            file,
             desired,
         };
         gateway.take_over(compiled).await?;

@@ -12,8 +12,9 @@ pub const HOPS_MAX: usize = 8192;
 pub const EXTENSION_HEADERS_MAX: usize = 8;
 /// Ports of a SNAT address are handed out in blocks of this many.
 pub const PORT_BLOCK: u16 = 64;
-/// Frames that may wait for one unresolved next hop.
-pub const WAITING_PER_HOP: usize = 16;
+/// Frames that may wait for one unresolved next hop: a gateway that takes over a client with 20 000 packets
+/// a second does not know its MAC, and the kernel takes a millisecond or two to ask.
+pub const WAITING_PER_HOP: usize = 64;
 /// Frames that may wait for all unresolved next hops of one worker together.
 pub const WAITING_MAX: usize = 256;
 /// Time a frame waits for its next hop, in milliseconds.

@@ -54,7 +54,15 @@ impl ClusteredLab {
     /// # Errors
     /// As [`SeedLab::build`].
     pub fn build(lab: &Lab) -> Result<Self> {
-        let net = SeedLab::build(lab, LinkOptions::default())?;
+        Self::build_with(lab, LinkOptions::default())
+    }
+
+    /// The same with other links.
+    ///
+    /// # Errors
+    /// As [`SeedLab::build`].
+    pub fn build_with(lab: &Lab, options: LinkOptions) -> Result<Self> {
+        let net = SeedLab::build(lab, options)?;
         let control = lab.host("control")?;
         lab.link(&net.gateway, "mgmt", &control, "ens5", LinkOptions::default())?;
         net.gateway.address("mgmt", &format!("{GATEWAY}/24"))?;

@@ -65,6 +65,12 @@ pub mod counted;
 pub mod connections;
 /// Hosts in a row with the appliance in the middle, for paths with routers.
 pub mod chain;
+/// Datagrams at an even pace, and how long none came back.
+pub mod steady;
+/// TCP connections on which only the server speaks.
+pub mod news;
+/// A client with an empty neighbour table.
+pub mod forgetful;
 /// Uploads over TCP.
 pub mod upload;
 /// Frames seen on an interface.

@@ -35,7 +35,7 @@ pub struct PairLab {
     pub gateways: [Host; 2],
     /// `webpod1` and `webpod2`.
     pub servers: [Host; 2],
-    _switches: [Host; 2],
+    switches: [Host; 2],
 }
 
 impl PairLab {
@@ -71,6 +71,18 @@ impl PairLab {
         back.bridge("br0", &["gw1", "gw2", "pod1", "pod2"])?;
         let processes =
             servers.iter().map(|s| Server::start(s, &[HTTP], &[ECHO])).collect::<Result<_>>()?;
-        Ok(Self { processes, client, gateways, servers, _switches: [lan, back] })
+        Ok(Self { processes, client, gateways, servers, switches: [lan, back] })
+    }
+
+    /// One more host in the network of the clients, `ens5` with this address.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn add_client(&self, lab: &Lab, name: &str, address: &str) -> Result<Host> {
+        let (host, [lan, _]) = (lab.host(name)?, &self.switches);
+        lab.link(&host, "ens5", lan, name, LinkOptions::default())?;
+        host.address("ens5", address)?;
+        lan.ip(&["link", "set", name, "master", "br0"])?;
+        Ok(host)
     }
 }

@@ -46,10 +46,10 @@ struct Renewals {
 }
 
 impl Renewals {
-    fn take(&mut self, event: &Value) {
+    fn take(&mut self, event: &Value, heard: Instant) {
         let object = &event["object"];
         if object["metadata"]["name"] == NAME {
-            self.seen.push(Instant::now());
+            self.seen.push(heard);
             let holder = object["spec"]["holderIdentity"].as_str().unwrap_or_default();
             self.holders.push(holder.to_owned());
             self.transitions.push(object["spec"]["leaseTransitions"].as_i64().unwrap_or_default());
@@ -88,7 +88,8 @@ fn leases_are_renewed_while_workers_are_flooded() -> Result<()> {
         let (over, mut renewals) = (AtomicBool::new(false), Renewals::default());
         let (poured, watched) = std::thread::scope(|scope| {
             let pouring = scope.spawn(|| syns.pour(&port, RATE, &over));
-            let watched = changes.during(TIME[usize::from(full)], |event| renewals.take(&event));
+            let watched = changes
+                .during(TIME[usize::from(full)], |event, heard| renewals.take(&event, heard));
             over.store(true, Ordering::Release);
             (pouring.join().unwrap_or_else(|panic| resume_unwind(panic)), watched)
         });

@@ -38,6 +38,17 @@ pub struct Announced {
     pub leases: Vec<LeaseState>,
 }
 
+impl Announced {
+    /// Before the cluster has been heard of: whether a lease goes with a router address is not known, and
+    /// another gateway may hold it.
+    #[must_use]
+    pub fn unheard(here: &Here) -> Self {
+        let never = Deadline::new(BootTime::default());
+        let routers = here.routers.iter().map(|router| (Addr::from(*router), never.clone()));
+        Self { deadlines: Arc::new(routers.collect()), leases: Vec::new() }
+    }
+}
+
 /// How it stands with a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseState {
@@ -240,10 +251,12 @@ impl Announcing {
     }
 
     /// Until when the addresses of these services may be announced, and how it stands with leases. The
-    /// same as before when nothing is another.
+    /// same as before when nothing is another. Router addresses are silent until it is `known` which
+    /// services follow them.
     pub fn announced<'s>(
         &mut self,
         services: impl Iterator<Item = &'s Arc<desired::Service>>,
+        known: bool,
     ) -> Arc<Announced> {
         let deadlines = match std::mem::take(&mut self.readdressed) {
             true => Arc::new(self.deadlines(services)),
@@ -264,6 +277,8 @@ impl Announcing {
         let vips = announced.flat_map(|service| service.vips.iter().map(|vip| vip.value));
         let mut deadlines: BTreeMap<IpAddr, Deadline> =
             vips.map(|vip| (vip, self.never.clone())).collect();
+        let unknown = self.here.routers.iter().filter(|_| !known);
+        deadlines.extend(unknown.map(|router| (*router, self.never.clone())));
         for Standing { candidacy, addresses } in self.groups.values() {
             let deadline = candidacy.deadline();
             deadlines.extend(addresses.iter().map(|addr| (*addr, deadline.clone())));

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, watch};
 
 use super::allocating::Allocating;
-use super::announcing::Here;
+use super::announcing::{Announced, Here};
 use super::client::client;
 use super::events;
 use super::health_ports::HealthPorts;
@@ -40,8 +40,10 @@ impl Source {
     /// # Errors
     /// When there can be no further thread or runtime.
     pub fn start(settings: KubernetesSettings, here: Here) -> Result<Self> {
+        let announced = Arc::new(Announced::unheard(&here));
+        let unheard = Snapshot { announced, ..Snapshot::default() };
         let (here, host) = watch::channel(Arc::new(here));
-        let (publish, latest) = watch::channel(Arc::<Snapshot>::default());
+        let (publish, latest) = watch::channel(Arc::new(unheard));
         let (complain, complaints) = watch::channel(Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -105,7 +107,8 @@ async fn run(
                 let known = publish.borrow().unusable.as_ref() == Some(&why);
                 if !known {
                     tracing::error!("the cluster cannot be asked: {why}");
-                    let unusable = Snapshot { unusable: Some(why), ..Snapshot::default() };
+                    let before = publish.borrow().as_ref().clone();
+                    let unusable = Snapshot { unusable: Some(why), ..before };
                     if publish.send(Arc::new(unusable)).is_err() {
                         return;
                     }

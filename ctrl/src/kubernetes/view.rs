@@ -243,7 +243,8 @@ impl View {
         self.look_at_pools();
         let moved = whole && self.settle() || moved;
         let services = self.translated.values().flat_map(|(_, translated)| &translated.services);
-        let announced = self.announcing.announced(services);
+        let known = whole && self.is_known(Watched::L2Policies);
+        let announced = self.announcing.announced(services, known);
         self.touched |= !Arc::ptr_eq(&announced, &self.last.announced);
         if !moved && !std::mem::take(&mut self.touched) {
             return None;

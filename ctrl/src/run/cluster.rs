@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use dataplane::addr::Addr;
+use dataplane::tables::Deadlines;
 use dataplane::time::BootTime;
 
 use super::apply::pairs;
@@ -14,7 +15,7 @@ use crate::api_types::{self, Cluster, ClusterComplaint, ClusterKind, ClusterLeas
 use crate::commands::host;
 use crate::compile::{OnHost, host_conflicts};
 use crate::desired::Desired;
-use crate::kubernetes::announcing::{Here, LeaseState};
+use crate::kubernetes::announcing::{Announced, Here, LeaseState};
 use crate::kubernetes::api::metadata::Key;
 use crate::kubernetes::kinds::Watched;
 use crate::kubernetes::merge::{Merged, Merger};
@@ -60,6 +61,14 @@ impl FromCluster {
         let source = file.kubernetes.clone().map(|settings| Source::start(settings, here));
         let source = source.transpose()?;
         Ok(Self { source, ..Self::default() })
+    }
+
+    /// Until when addresses of `file` may be announced before the cluster has been heard of.
+    pub(super) fn unheard(file: &Desired) -> Arc<Deadlines> {
+        file.kubernetes
+            .as_ref()
+            .map(|_| Announced::unheard(&here(file)).deadlines)
+            .unwrap_or_default()
     }
 
     /// Resolves when the cluster wants something else. Cancellation-safe.

@@ -49,15 +49,15 @@ impl Cluster<'_> {
 }
 
 impl Changes {
-    /// Hands over what happens within `time`.
+    /// Hands over what happens for so long, with when it was heard.
     ///
     /// # Errors
     /// When a watch has ended.
-    pub fn during(&self, time: Duration, mut take: impl FnMut(Value)) -> Result<()> {
-        let begun = Instant::now();
+    pub fn during(&self, time: Duration, mut take: impl FnMut(Value, Instant)) -> Result<()> {
+        let end = Instant::now() + time;
         loop {
-            match self.told.recv_timeout(time.saturating_sub(begun.elapsed())) {
-                Ok(event) => take(event),
+            match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(event) => take(event, Instant::now()),
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
                 Err(RecvTimeoutError::Disconnected) => bail!("the watches have ended"),
             }

@@ -188,3 +188,17 @@ fn a_policy_says_on_which_ports_a_service_is_announced_and_without_a_lease_never
     assert!(snapshot.services.iter().all(|wish| wish.service.announce == Announce::None));
     assert_eq!(snapshot.complaints.len(), 2);
 }
+
+#[test]
+fn a_router_address_is_silent_until_it_is_known_who_follows_it() {
+    let router = [10, 0, 0, 254];
+    let (mut view, _) = whole(Reach::Pods);
+    view.move_to(Arc::new(Here { routers: [router.into()].into(), ..Here::default() }));
+    let deadline = |snapshot: &Snapshot| {
+        snapshot.announced.deadlines.get(&Addr::v4(router)).map(dataplane::tables::Deadline::get)
+    };
+    let unknown = view.snapshot().unwrap();
+    assert_eq!(deadline(&unknown), Some(BootTime::default()), "another may lead");
+    list(&mut view, Watched::L2Policies, Vec::new());
+    assert_eq!(deadline(&view.snapshot().unwrap()), None, "nobody follows it");
+}
