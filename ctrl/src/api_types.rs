@@ -10,9 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub use cluster::{
-    Announcement, Cluster, ClusterComplaint, ClusterKind, ClusterLease, Pool, PoolHolder, Pools,
-};
+pub use cluster::{Cluster, ClusterComplaint, ClusterKind, ClusterLease, Pool, PoolHolder, Pools};
 
 /// `GET /v1/status`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -270,11 +268,8 @@ pub struct Service {
     pub protocol: String,
     /// How packets reach the backends.
     pub mode: String,
-    /// Names of the ports on which we announce the VIP.
+    /// Names of the ports on which the VIP is announced.
     pub announce: Vec<String>,
-    /// Of a service of the cluster: who announces its VIP, or why nobody does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub announcement: Option<Announcement>,
     /// Slots of the Maglev table.
     pub table_size: u32,
     /// `held`, `lingers` (no longer announced, still forwarded) or `released`.

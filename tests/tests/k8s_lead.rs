@@ -10,7 +10,6 @@ use portreeve_tests::appliance::Appliance;
 use portreeve_tests::cluster::{Cluster, User};
 use portreeve_tests::clustered::SERVICE;
 use portreeve_tests::config;
-use portreeve_tests::curl;
 use portreeve_tests::host::Host;
 use portreeve_tests::lab::{Lab, LinkOptions};
 use portreeve_tests::pair::{self, PairLab};
@@ -32,25 +31,6 @@ const SLACK: Duration = Duration::from_secs(2);
 /// How long the leader does not run.
 const PAUSE: Duration = Duration::from_secs(10);
 const SETTLE: Duration = Duration::from_secs(30);
-/// How long the API server is away, by default and with `PORTREEVE_FULL=1`.
-const AWAY: [Duration; 2] = [Duration::from_secs(8), Duration::from_secs(60)];
-/// Two services of both servers, whose addresses come from a pool.
-const SERVED: &str = "---
-apiVersion: cilium.io/v2
-kind: CiliumLoadBalancerIPPool
-metadata: {name: two}
-spec: {blocks: [{start: 10.10.200.1, stop: 10.10.200.2}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: svc1}
-spec: {type: LoadBalancer, ports: [{port: 80}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: svc2}
-spec: {type: LoadBalancer, ports: [{port: 80}]}
-";
 
 fn start_gateway(cluster: &Cluster<'_>, host: &Host, node: &str, more: &str) -> Result<Appliance> {
     let kubeconfig = cluster.kubeconfig(User::Gateway);
@@ -187,116 +167,4 @@ fn a_leader_that_does_not_run_is_followed_by_another_and_never_answers_late() ->
         Ok(())
     })();
     gateways[leader].explain(&world.gateways[leader], outcome)
-}
-
-#[test]
-fn without_an_api_server_announcing_ends_with_the_lease_or_goes_on_as_the_file_says() -> Result<()>
-{
-    if !has_control_plane(
-        "without_an_api_server_announcing_ends_with_the_lease_or_goes_on_as_the_file_says",
-    ) {
-        return Ok(());
-    }
-    let lab = Lab::new("k8s_loss")?;
-    let world = PairLab::build(&lab)?;
-    let control = lab.host("control")?;
-    attach_control(&lab, &control, &world.gateways)?;
-    let mut cluster = Cluster::start(&control, API)?;
-    cluster.allow_gateways()?;
-    cluster.apply_cilium_crds()?;
-    cluster.apply(&(POLICY.to_owned() + SERVED + &slice("svc1", &pair::SERVERS)))?;
-    cluster.apply(&slice("svc2", &pair::SERVERS))?;
-    let host = &world.gateways[0];
-    // For one of the two addresses the client has a neighbour that it never forgets.
-    let mac = host.mac("ens5")?;
-    let known = ["neigh", "replace", VIPS[1], "lladdr", &mac, "dev", "ens5", "nud", "permanent"];
-    world.client.ip(&known)?;
-    for (loss, goes_on) in [("hold", true), ("release", false)] {
-        let more = format!("on_api_loss = \"{loss}\"\n");
-        let gateway = start_gateway(&cluster, host, "gw1", &more)?;
-        let outcome = away(&world, &mut cluster, &gateway, goes_on).context(loss);
-        gateway.explain(host, outcome)?;
-        cluster.apply(&slice("svc2", &pair::SERVERS))?;
-    }
-    Ok(())
-}
-
-/// Endpoints of a service, as a controller would write them.
-fn slice(service: &str, addresses: &[&str]) -> String {
-    let endpoint = |address: &&str| format!("{{addresses: [{address}]}}");
-    let endpoints: Vec<_> = addresses.iter().map(endpoint).collect();
-    format!(
-        "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: {service}\n  \
-         labels: {{kubernetes.io/service-name: {service}}}\naddressType: IPv4\n\
-         ports: [{{port: 80}}]\nendpoints: [{}]\n",
-        endpoints.join(", ")
-    )
-}
-
-/// The API server goes away and comes back, while a client asks for one address as if it had never heard
-/// of it, and for another one that it knows.
-fn away(
-    world: &PairLab,
-    cluster: &mut Cluster<'_>,
-    gateway: &Appliance,
-    goes_on: bool,
-) -> Result<()> {
-    let (client, host) = (&world.client, &world.gateways[0]);
-    let socket = client.enter(|| UdpSocket::bind("0.0.0.0:0"))??;
-    let speaks = || {
-        let sniffer = Speakers::default().listen(client)?;
-        (0..10).try_for_each(|_| ask(client, &socket))?;
-        anyhow::Ok(sniffer.stop()?.matching)
-    };
-    let answers = |server: &[&str]| -> Result<bool> {
-        let answers = curl::get(client, &vec![format!("http://{}/", VIPS[1]); 10])?;
-        Ok(answers.iter().all(|a| a.is_good() && server.contains(&a.hostname.as_str())))
-    };
-    let both = ["webpod1", "webpod2"];
-    let given = ["get", "services", "-o", "jsonpath={.items[*].status.loadBalancer.ingress[*].ip}"];
-    await_leader(&[(gateway, host)], SETTLE)?;
-    let before = cluster.await_output(&given, |said| VIPS[..2].iter().all(|v| said.contains(v)))?;
-    await_backends(gateway, host, "default/svc2", 2)?;
-    ensure!(answers(&both)?, "it is served while there is an API server");
-
-    cluster.stop_api_server();
-    let full = std::env::var_os("PORTREEVE_FULL").is_some();
-    let (lost, away) = (Instant::now(), AWAY[usize::from(full)]);
-    while lost.elapsed() < away {
-        ask(client, &socket)?;
-        ensure!(answers(&both)?, "not forwarded {:?} after the loss", lost.elapsed());
-    }
-    let heard = speaks()?;
-    ensure!((heard > 0) == goes_on, "{heard} answers after {:?}", lost.elapsed());
-
-    cluster.start_api_server()?;
-    await_leader(&[(gateway, host)], SETTLE)?;
-    // From here on nothing wavers: each that asks is answered, and packets go on.
-    for _ in 0..3 {
-        let heard = speaks()?;
-        ensure!(heard >= 10, "{heard} answers to 10 once it was back");
-        ensure!(answers(&both)?, "not forwarded once it was back");
-    }
-    let after = cluster.kubectl(&given)?.ok()?;
-    ensure!(before == after, "renumbered: {before} became {after}");
-    cluster.apply(&slice("svc2", &pair::SERVERS[..1]))?;
-    await_backends(gateway, host, "default/svc2", 1)?;
-    ensure!(answers(&both[..1])?, "what changes now is not followed");
-    Ok(())
-}
-
-/// Waits until a service has so many backends.
-fn await_backends(gateway: &Appliance, host: &Host, service: &str, wanted: usize) -> Result<()> {
-    let begun = Instant::now();
-    loop {
-        let services = gateway.json(host, &["services"])?;
-        let found = services.as_array().into_iter().flatten().find(|s| s["name"] == service);
-        let count = found.and_then(|found| found["backends"].as_array()).map(Vec::len);
-        if count == Some(wanted) {
-            return Ok(());
-        }
-        ensure!(begun.elapsed() < SETTLE, "{service}: {services:#}");
-        // Nothing tells the outside when tables are adopted.
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -57,22 +57,6 @@ pub struct ClusterLease {
     pub refused: Option<String>,
 }
 
-/// Who announces a VIP of the cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Announcement {
-    /// Whether it is us.
-    pub ours: bool,
-    /// Name of the lease that decides on it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease: Option<String>,
-    /// Who holds that, as far as is known; it may have run out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<String>,
-    /// Why no policy has it announced by us.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why_not: Option<String>,
-}
-
 /// What is wrong with an object, and what comes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterComplaint {

@@ -91,7 +91,7 @@ fn service_row(service: &Service) -> Vec<String> {
         _ if service.refusing => "all backends failed, refuses".into(),
         _ if matches!(service.hold.as_str(), "released" | "lingers") => service.hold.clone(),
         (true, _) => "no backends".into(),
-        (false, []) => announced_by(service).unwrap_or_else(|| "not announced".into()),
+        (false, []) => "not announced".into(),
         (false, ports) => format!("on {}", ports.join(", ")),
     };
     vec![
@@ -104,20 +104,7 @@ fn service_row(service: &Service) -> Vec<String> {
         service.flows_total.to_string(),
         bytes(service.bytes_in),
         bytes(service.bytes_out),
-        why_not(service).unwrap_or_default(),
     ]
-}
-
-/// Who else announces it.
-fn announced_by(service: &Service) -> Option<String> {
-    let holder = service.announcement.as_ref()?.holder.as_ref()?;
-    Some(format!("announced by {holder}"))
-}
-
-/// Why nobody does.
-fn why_not(service: &Service) -> Option<String> {
-    let why = service.announcement.as_ref()?.why_not.as_ref()?;
-    Some(format!("not announced: {why}"))
 }
 
 #[cfg(test)]
@@ -162,7 +149,6 @@ mod tests {
             protocol: "tcp".into(),
             mode: "snat".into(),
             announce: vec!["ens5".into()],
-            announcement: None,
             table_size: 1_021,
             hold: "held".into(),
             drained: false,

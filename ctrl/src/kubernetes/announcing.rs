@@ -85,6 +85,8 @@ pub struct Announcing {
     unentered: bool,
     /// Addresses may be others than in `last`.
     readdressed: bool,
+    /// Which services follow a router address was known for `last`.
+    known: bool,
     last: Arc<Announced>,
 }
 
@@ -107,6 +109,7 @@ impl Default for Announcing {
             never: Deadline::new(BootTime::default()),
             unentered: true,
             readdressed: true,
+            known: false,
             last: Arc::default(),
         }
     }
@@ -128,6 +131,7 @@ impl Announcing {
     /// Takes over what control says of this host.
     pub fn move_to(&mut self, here: Arc<Here>) {
         self.here = here;
+        self.readdressed = true;
     }
 
     /// Takes over who may announce what; says whether that is news.
@@ -258,6 +262,8 @@ impl Announcing {
         services: impl Iterator<Item = &'s Arc<desired::Service>>,
         known: bool,
     ) -> Arc<Announced> {
+        self.readdressed |= self.known != known;
+        self.known = known;
         let deadlines = match std::mem::take(&mut self.readdressed) {
             true => Arc::new(self.deadlines(services)),
             false => Arc::clone(&self.last.deadlines),
@@ -277,7 +283,7 @@ impl Announcing {
         let vips = announced.flat_map(|service| service.vips.iter().map(|vip| vip.value));
         let mut deadlines: BTreeMap<IpAddr, Deadline> =
             vips.map(|vip| (vip, self.never.clone())).collect();
-        let unknown = self.here.routers.iter().filter(|_| !known);
+        let unknown = self.here.routers.iter().filter(|_| !self.known);
         deadlines.extend(unknown.map(|router| (*router, self.never.clone())));
         for Standing { candidacy, addresses } in self.groups.values() {
             let deadline = candidacy.deadline();

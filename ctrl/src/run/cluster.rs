@@ -26,10 +26,6 @@ use crate::kubernetes::source::Source;
 use crate::kubernetes::watch::Standing;
 use crate::problem::Problem;
 use crate::topology::{LinkAddress, Topology};
-use announcing::Announcing;
-
-/// Who announces what, for people.
-mod announcing;
 
 /// Complaints that are shown: whoever has more of them does not read the rest.
 const SHOWN: usize = 100;
@@ -89,11 +85,6 @@ impl FromCluster {
         if let Some(source) = &self.source {
             source.tell(Here { stalled, leaving, ..here(file) });
         }
-    }
-
-    /// Who announces what, for people.
-    pub(super) fn announcing(&self) -> Announcing<'_> {
-        Announcing::of(&self.taken, &self.snapshot)
     }
 
     /// Addresses that we announce by a lease.

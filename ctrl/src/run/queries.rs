@@ -246,15 +246,10 @@ impl Gateway {
     /// Every (VIP, port) of every service, with the shares that are known.
     fn services(&self) -> Vec<Service> {
         let sources = &self.service_sources();
-        let announcing = &self.cluster.announcing();
         let services = self.compiled.services.iter();
         services
             .flat_map(|service| {
-                service.frontends.iter().map(move |f| {
-                    let mut shown = self.service(service, f, sources);
-                    announcing.show(&mut shown);
-                    shown
-                })
+                service.frontends.iter().map(move |f| self.service(service, f, sources))
             })
             .collect()
     }
@@ -288,7 +283,6 @@ impl Gateway {
             protocol: view.key.proto.to_string(),
             mode: service.mode.name().to_owned(),
             announce: announce.map(|(_, port)| port.name.to_string()).collect(),
-            announcement: None,
             table_size: view.table_size,
             backends,
             hold: self.standing.hold_word(addr, self.uptime()),
