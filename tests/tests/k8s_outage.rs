@@ -24,6 +24,8 @@ const NODES: [&str; 2] = ["gw1", "gw2"];
 const LEASE: Duration = Duration::from_secs(3);
 /// With `PORTREEVE_FULL=1`, and without.
 const AWAY: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(8)];
+/// A look at whether anybody answers.
+const LOOK: Duration = Duration::from_secs(1);
 /// Time after which everybody who is silent for want of a lease is silent.
 const SILENT: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(30);
@@ -137,26 +139,22 @@ fn is_answered(newcomer: &Host, to: SocketAddr, time: Duration) -> Result<bool> 
     Ok(silence < time)
 }
 
-fn be_without(loss: &str, away: Duration) -> Result<()> {
-    let lab = Lab::new(&format!("k8s_{loss}"))?;
-    let net = PairLab::build(&lab)?;
-    let control = lab.host("control")?;
-    attach_control(&lab, &control, &net.gateways)?;
-    let newcomer = net.add_client(&lab, "newcomer", "10.10.200.7/24")?;
-    let mut cluster = Cluster::start(&control, API)?;
-    cluster.allow_gateways()?;
-    cluster.apply_cilium_crds()?;
-    cluster.apply(OBJECTS)?;
+fn be_without(
+    (net, newcomer): (&PairLab, &Host),
+    cluster: &mut Cluster<'_>,
+    loss: &str,
+    away: Duration,
+) -> Result<()> {
     let [one, two] = &net.gateways;
-    let gateways = [start(&cluster, one, "gw1", loss)?, start(&cluster, two, "gw2", loss)?];
+    let gateways = [start(cluster, one, "gw1", loss)?, start(cluster, two, "gw2", loss)?];
     let to = SocketAddr::new(VIPS[0].parse::<IpAddr>()?, ECHO);
     let outcome = (|| {
         let before = cluster.await_output(&INGRESS, |said| said.contains(VIPS[0]))?;
         let leader = await_leader(&gateways, &net.gateways)?;
         let holder = cluster.kubectl(&HOLDER)?.ok()?;
         let speakers = Speakers::default();
-        let sniffer = listen(&newcomer, &speakers)?;
-        ensure!(is_answered(&newcomer, to, SILENT)?, "{loss}: no answer at first");
+        let sniffer = listen(newcomer, &speakers)?;
+        ensure!(is_answered(newcomer, to, LOOK)?, "{loss}: no answer at first");
         // As a router keeps it that hears packets from there.
         let mac = net.gateways[leader].mac("ens5")?;
         let known =
@@ -167,13 +165,13 @@ fn be_without(loss: &str, away: Duration) -> Result<()> {
         cluster.stop_api_server();
         // What was answered until the lease ended says nothing.
         std::thread::sleep(SILENT);
-        let answered = is_answered(&newcomer, to, away.saturating_sub(SILENT))?;
+        let answered = is_answered(newcomer, to, away.saturating_sub(SILENT))?;
         ensure!(answered == (loss == "hold"), "{loss}: answered: {answered}");
         cluster.start_api_server()?;
         let back = Instant::now();
         await_leader(&gateways, &net.gateways)?;
         println!("{loss}: led again {:?} after the API server was back", back.elapsed());
-        ensure!(is_answered(&newcomer, to, LEASE * 2)?, "{loss}: no answer when it is back");
+        ensure!(is_answered(newcomer, to, LEASE + LOOK)?, "{loss}: no answer when it is back");
 
         let echoes = steady.finish()?;
         println!(
@@ -201,6 +199,15 @@ fn an_api_server_that_is_away_moves_nothing() -> Result<()> {
     }
     let full = std::env::var_os("PORTREEVE_FULL").is_some_and(|value| value == "1");
     let away = AWAY[usize::from(!full)];
-    be_without("hold", away)?;
-    be_without("release", away)
+    let lab = Lab::new("k8s_outage")?;
+    let net = PairLab::build(&lab)?;
+    let control = lab.host("control")?;
+    attach_control(&lab, &control, &net.gateways)?;
+    let newcomer = net.add_client(&lab, "newcomer", "10.10.200.7/24")?;
+    let mut cluster = Cluster::start(&control, API)?;
+    cluster.allow_gateways()?;
+    cluster.apply_cilium_crds()?;
+    cluster.apply(OBJECTS)?;
+    be_without((&net, &newcomer), &mut cluster, "hold", away)?;
+    be_without((&net, &newcomer), &mut cluster, "release", away)
 }
