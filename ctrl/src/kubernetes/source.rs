@@ -14,6 +14,7 @@ use super::events;
 use super::kinds::Watched;
 use super::leading::Leases;
 use super::snapshot::{Complaint, Snapshot};
+use super::tally::Tally;
 use super::verdicts::{Verdicts, write};
 use super::view::View;
 use super::watch::{Message, Told, follow};
@@ -31,6 +32,7 @@ pub struct Source {
     latest: watch::Receiver<Arc<Snapshot>>,
     complain: watch::Sender<Vec<Complaint>>,
     here: watch::Sender<Arc<Here>>,
+    tally: Arc<Tally>,
 }
 
 impl Source {
@@ -42,6 +44,8 @@ impl Source {
         let (here, host) = watch::channel(Arc::new(here));
         let (publish, latest) = watch::channel(Arc::<Snapshot>::default());
         let (complain, complaints) = watch::channel(Vec::new());
+        let tally = Arc::<Tally>::default();
+        let counts = Arc::clone(&tally);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -52,10 +56,10 @@ impl Source {
                 if let Err(error) = privileges::drop_for_this_thread(Role::Cluster) {
                     tracing::warn!("{error:#}");
                 }
-                runtime.block_on(run(settings, host, publish, complaints));
+                runtime.block_on(run(settings, host, publish, complaints, counts));
             })
             .context("start the thread of the cluster's source")?;
-        Ok(Self { latest, here, complain })
+        Ok(Self { latest, here, complain, tally })
     }
 
     /// Resolves when the cluster wants something else, or is heard of in another way. Cancellation-safe.
@@ -73,6 +77,11 @@ impl Source {
             *told = complaints;
             news
         });
+    }
+
+    /// What is counted.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Tells what is to be known of this host. Who leaves gives up the leases.
@@ -95,6 +104,7 @@ async fn run(
     here: watch::Receiver<Arc<Here>>,
     publish: watch::Sender<Arc<Snapshot>>,
     complaints: watch::Receiver<Vec<Complaint>>,
+    tally: Arc<Tally>,
 ) {
     let client = loop {
         match client(&settings).await {
@@ -116,7 +126,8 @@ async fn run(
     let (tell, told) = mpsc::unbounded_channel();
     for which in Watched::ALL {
         let namespace = settings.namespace.clone();
-        tokio::spawn(follow(client.clone(), namespace, *which, tell.clone()));
+        let (tell, tally) = (tell.clone(), Arc::clone(&tally));
+        tokio::spawn(follow(client.clone(), namespace, *which, tell, tally));
     }
     let node = node_name(&settings);
     tokio::spawn(events::write(client.clone(), node.clone(), complaints));
@@ -127,7 +138,7 @@ async fn run(
     let allocating = Allocating::new(client, &settings, &leases);
     let mut view = View::new(settings, node);
     view.lead_by(leases.clone());
-    hand_on(view, leases, allocating, told, here, &Ends { publish, say }).await;
+    hand_on(view, leases, allocating, told, here, &Ends { publish, say, tally }).await;
 }
 
 /// Where goes what is found out.
@@ -136,6 +147,7 @@ struct Ends {
     publish: watch::Sender<Arc<Snapshot>>,
     /// To policies.
     say: watch::Sender<Verdicts>,
+    tally: Arc<Tally>,
 }
 
 /// Takes over what is told, and what becomes of elections, until control has ended.
@@ -149,6 +161,7 @@ async fn hand_on(
 ) {
     here.mark_changed();
     let mut batch = Vec::new();
+    let mut timed = None;
     loop {
         tokio::select! {
             count = told.recv_many(&mut batch, BATCH) => {
@@ -169,13 +182,17 @@ async fn hand_on(
             }
             () = allocating.wait() => {}
         }
-        for (which, told) in batch.drain(..) {
+        let heard = batch.first().map(|(_, _, heard)| *heard);
+        for (which, told, _) in batch.drain(..) {
             if let (Watched::Leases, Told::News(news)) = (which, &told) {
                 leases.see(news);
             }
             allocating.touch(which, view.take(which, told));
+            ends.tally.holds(which, view.store().count(which));
         }
-        if let Some(timing) = view.timing() {
+        // Whoever is told looks at every lease anew.
+        if let Some(timing) = view.timing().filter(|timing| timed.replace(*timing) != Some(*timing))
+        {
             leases.retime(timing);
         }
         let (allocator, complaints) = allocating.step(&view);
@@ -186,7 +203,7 @@ async fn hand_on(
             before.clone_from(view.verdicts());
             news
         });
-        if ends.publish.send(Arc::new(snapshot)).is_err() {
+        if ends.publish.send(Arc::new(Snapshot { heard, ..snapshot })).is_err() {
             return;
         }
     }
