@@ -32,6 +32,8 @@ pub mod noise;
 pub mod serve;
 /// Maglev, compiling, publishing.
 pub mod control;
+/// The same from objects of a cluster.
+mod cluster;
 /// Several workers at once.
 pub mod crew;
 /// Resident memory, allocations.
@@ -124,6 +126,9 @@ fn rows(options: &Options, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let mut others = Vec::new();
     if wanted("maglev") || wanted("compile") {
         others.extend(control::rows(usize::from(options.rounds).min(11), progress)?);
+    }
+    if wanted("cluster") {
+        others.extend(cluster::rows(control::MANY, progress)?);
     }
     if wanted("workers") {
         others.extend(crew::rows(usize::from(options.rounds).min(11), progress)?);

@@ -10,7 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub use cluster::{Cluster, ClusterComplaint, ClusterKind, ClusterLease, Pool, PoolHolder, Pools};
+pub use cluster::{
+    Cluster, ClusterComplaint, ClusterKind, ClusterLease, Latency, Pool, PoolHolder, Pools,
+};
 
 /// `GET /v1/status`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

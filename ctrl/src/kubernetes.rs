@@ -30,6 +30,10 @@ pub mod kinds;
 pub mod store;
 /// Listing and watching.
 pub mod watch;
+/// What is counted of it.
+pub mod tally;
+/// Lists in pages.
+mod pages;
 /// How the API server is reached.
 mod client;
 /// Services of the cluster to services of ours.

@@ -1,7 +1,11 @@
 //! Everything that is counted, in the text that Prometheus reads. Counters live with the workers;
 //! a scrape copies them into a registry of its own.
 
+/// The cluster, where there is one.
+mod cluster;
+
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -9,19 +13,25 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::api_types::{Backend, HealthSummary, Service, Status};
+use crate::api_types::{Backend, HealthSummary, Pools, Service, Status};
 
 type Labels = Vec<(&'static str, String)>;
 
 /// One scrape.
 #[must_use]
-pub fn render(status: &Status, services: &[Service]) -> String {
+pub fn render(status: &Status, services: &[Service], pools: Option<&Pools>) -> String {
     let mut registry = Registry::with_prefix("portreeve");
     outcomes(&mut registry, status);
     ports(&mut registry, status);
     workers(&mut registry, status);
     frontends(&mut registry, services);
     health(&mut registry, status, services);
+    if let Some(cluster) = &status.cluster {
+        cluster::cluster(&mut registry, cluster);
+    }
+    if let Some(pools) = pools {
+        cluster::pools(&mut registry, pools);
+    }
     let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = encode(&mut text, &registry);
@@ -49,6 +59,19 @@ fn gauges(
     let family = Family::<Labels, Gauge>::default();
     for (labels, value) in values {
         family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    registry.register(name, help, family);
+}
+
+/// What has fractions, or is larger than other numbers.
+fn numbers(
+    registry: &mut Registry,
+    (name, help): (&str, &str),
+    values: impl IntoIterator<Item = (Labels, f64)>,
+) {
+    let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).set(value);
     }
     registry.register(name, help, family);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use portreeve::api_types::{Service, Status};
+use portreeve::api_types::{Pools, Service, Status};
 use portreeve::metrics;
 use serde_json::{Value, json};
 
@@ -29,8 +29,22 @@ fn status() -> Status {
         "workers": [worker, worker],
         "conflicts": [{"address": "10.0.0.1", "port": "ens5", "mac": "", "claims": 1, "seconds_ago": 0}],
         "drops": {"no_flow": 0}, "verdicts": {"forwarded": 0},
+        "cluster": {
+            "answers": true, "services": 1, "changes": 1, "complaints": [], "complaints_total": 1,
+            "complaints_by": {"Service": {"NotAnnounced": 1}}, "milliseconds_since_answer": 1_500,
+            "kinds": [{"name": "services", "state": "watched", "objects": 1, "lists": 1}],
+            "leases": [{"lease": "l", "holder": "us", "leads": true, "milliseconds_left": 2_500,
+                "addresses": []}],
+            "published": {"buckets": [0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 1], "sum_us": 2_004_500},
+        },
     });
     serde_json::from_value(status).expect("a status")
+}
+
+fn pools() -> Pools {
+    let pool = json!({"name": "p", "disabled": false, "conflicting": false, "total": "6",
+        "available": "4", "used": "2", "holders": []});
+    serde_json::from_value(json!({"allocator": "", "pools": [pool]})).expect("pools")
 }
 
 fn services() -> Vec<Service> {
@@ -54,7 +68,7 @@ fn named(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_metric_that_alerts_and_dashboard_name_is_served() {
-    let scraped = metrics::render(&status(), &services());
+    let scraped = metrics::render(&status(), &services(), Some(&pools()));
     let samples = scraped.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
     let served: BTreeSet<_> =
         samples.iter().filter_map(|line| line.split(['{', ' ']).next()).collect();
@@ -63,6 +77,29 @@ fn every_metric_that_alerts_and_dashboard_name_is_served() {
         let text = read(path);
         let unknown: Vec<_> = named(&text).difference(&served).copied().collect();
         assert!(named(&text).len() > 10 && unknown.is_empty(), "{path}: {unknown:?}\n{served:#?}");
+    }
+}
+
+#[test]
+fn what_is_counted_of_a_cluster_is_read_by_prometheus() {
+    let scraped = metrics::render(&status(), &services(), Some(&pools()));
+    for line in [
+        "portreeve_cluster_connected{} 1",
+        "portreeve_cluster_last_answer_seconds{} 1.5",
+        "portreeve_cluster_complaints{kind=\"Service\",reason=\"NotAnnounced\"} 1",
+        "portreeve_cluster_publication_seconds_bucket{le=\"0.001\"} 0",
+        "portreeve_cluster_publication_seconds_bucket{le=\"1.0\"} 3",
+        "portreeve_cluster_publication_seconds_bucket{le=\"+Inf\"} 4",
+        "portreeve_cluster_publication_seconds_sum 2.0045",
+        "portreeve_lease_left_seconds{lease=\"l\"} 2.5",
+        "portreeve_pool_addresses{pool=\"p\",state=\"available\"} 4.0",
+    ] {
+        assert!(scraped.lines().any(|served| served == line), "{line}\n{scraped}");
+    }
+    let none = Status { cluster: None, ..status() };
+    let scraped = metrics::render(&none, &services(), None);
+    for family in ["portreeve_cluster_", "portreeve_lease", "portreeve_pool_"] {
+        assert!(!scraped.contains(family), "{scraped}");
     }
 }
 

@@ -12,6 +12,7 @@ use portreeve_tests::skip::has_control_plane;
 use portreeve_tests::sniffer::{self, Sniffer};
 use serde_json::Value;
 
+const METRICS: &str = "127.0.0.1:9100";
 const LEASE: &str = "cilium-l2announce-default-svc1";
 /// The lab's, as the file may say them.
 const TIMES: &str = "lease_duration = \"3s\"\nrenew_deadline = \"1s\"\nretry_period = \"200ms\"\n";
@@ -39,6 +40,29 @@ fn complains_of_color(status: &Value) -> bool {
     })
 }
 
+/// While `LEASE` leads.
+fn is_counted(world: &ClusteredLab) -> Result<()> {
+    let url = format!("http://{METRICS}/metrics");
+    let text = world.net.gateway.run("curl", &["--silent", "--fail", &url])?.ok()?;
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.with_context(|| format!("{name}:\n{text}"))?.parse::<f64>().context("no number")
+    };
+    ensure!(value("portreeve_cluster_connected{}")? == 1.0, "{text}");
+    // Its own heartbeat is heard of, if nothing else is.
+    ensure!(value("portreeve_cluster_last_answer_seconds{}")? < 10.0, "{text}");
+    ensure!(value("portreeve_cluster_objects{kind=\"ciliuml2announcementpolicies\"}")? == 2.0);
+    ensure!(value("portreeve_cluster_lists_total{kind=\"services\"}")? >= 1.0, "{text}");
+    let count = value("portreeve_cluster_publication_seconds_count")?;
+    let longest = "portreeve_cluster_publication_seconds_bucket{le=\"+Inf\"}";
+    ensure!(count >= 1.0 && value(longest)? == count, "{text}");
+    ensure!(value(&format!("portreeve_lease_leads{{lease=\"{LEASE}\"}}"))? == 1.0, "{text}");
+    let left = value(&format!("portreeve_lease_left_seconds{{lease=\"{LEASE}\"}}"))?;
+    ensure!(left > 0.0 && left <= 3.0, "{left} s are left of three");
+    ensure!(value("portreeve_leases_taken_total{}")? >= 1.0, "{text}");
+    Ok(())
+}
+
 #[test]
 fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
     if !has_control_plane("what_a_policy_selects_is_announced_and_nothing_else") {
@@ -48,7 +72,8 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
     let world = ClusteredLab::build(&lab)?;
     let cluster = world.start_cluster()?;
     cluster.apply_cilium_crds()?;
-    let gateway = world.start_gateway(&cluster, TIMES)?;
+    let metrics = format!("[gateway]\nmetrics = \"{METRICS}\"\n");
+    let gateway = world.start_gateway(&cluster, &(TIMES.to_owned() + &metrics))?;
     world.add_pods(&cluster)?;
     let policy = &lab_document::pieces()[0];
     cluster.give(&policy.verb, &policy.yaml)?;
@@ -82,6 +107,7 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
         world.net.client.ip(&["neigh", "flush", "dev", "ens5"])?;
         let (names, bad) = world.who_answers(&url, 20).context("it is announced")?;
         ensure!(names == ["webpod1", "webpod2"] && bad == 0, "{names:?}, {bad} failed");
+        is_counted(&world)?;
 
         cluster.kubectl(&["label", "svc", "svc1", "color-"])?.ok()?;
         world.await_answer(&gateway, &["status"], complains_of_color)?;

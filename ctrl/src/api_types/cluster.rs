@@ -1,4 +1,6 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,10 +25,25 @@ pub struct Cluster {
     pub complaints: Vec<ClusterComplaint>,
     /// How many complaints there are.
     pub complaints_total: usize,
+    /// The same by kind of the object and reason.
+    #[serde(default)]
+    pub complaints_by: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Milliseconds since the API server was heard of last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds_since_answer: Option<u64>,
+    /// Times that we came to lead.
+    #[serde(default)]
+    pub leases_taken: u64,
+    /// Times that we ceased to lead, for whatever reason.
+    #[serde(default)]
+    pub leases_lost: u64,
+    /// From hearing of a change until every worker had it.
+    #[serde(default)]
+    pub published: Latency,
 }
 
 /// How it stands with one kind of objects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterKind {
     /// Its name in roles: `endpointslices`.
     pub name: String,
@@ -35,6 +52,37 @@ pub struct ClusterKind {
     /// What keeps us from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Objects that are known.
+    #[serde(default)]
+    pub objects: u64,
+    /// Whole lists that were read; each after the first one is for a watch that could not go on.
+    #[serde(default)]
+    pub lists: u64,
+    /// Lists and watches that came to nothing, or were broken off.
+    #[serde(default)]
+    pub failures: u64,
+}
+
+/// How long something took, again and again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// How often, by bucket: up to each of [`Latency::BOUNDS_MS`], and longer.
+    pub buckets: [u64; 11],
+    /// All of them together, in microseconds.
+    pub sum_us: u64,
+}
+
+impl Latency {
+    /// Upper bounds of buckets, in milliseconds.
+    pub const BOUNDS_MS: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
+
+    /// It took so long once more.
+    pub fn add(&mut self, took: Duration) {
+        let within = |bound: &u64| took <= Duration::from_millis(*bound);
+        let bucket = Self::BOUNDS_MS.iter().position(within).unwrap_or(Self::BOUNDS_MS.len());
+        self.buckets[bucket] += 1;
+        self.sum_us = self.sum_us.saturating_add(u64::try_from(took.as_micros()).unwrap_or(0));
+    }
 }
 
 /// A lease whose holder announces addresses.

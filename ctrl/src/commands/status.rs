@@ -83,7 +83,7 @@ fn cluster(cluster: &Cluster) -> String {
         ),
     };
     for kind in cluster.kinds.iter().filter(|kind| kind.state != "watched") {
-        let ClusterKind { name, state, message } = kind;
+        let ClusterKind { name, state, message, .. } = kind;
         let message = message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
         out += &format!("  {name} {state}{message}\n");
     }
@@ -337,6 +337,7 @@ drops
             name: name.into(),
             state: state.into(),
             message: message.map(str::to_owned),
+            ..ClusterKind::default()
         };
         let complaint = ClusterComplaint {
             kind: "Service".into(),

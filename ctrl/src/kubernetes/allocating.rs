@@ -15,6 +15,7 @@ mod writer;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dataplane::time::BootTime;
 use kube::Client;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -23,6 +24,7 @@ use super::api::metadata::Key;
 use super::ipam::{Changes, Ipam, Settings, Writes};
 use super::kinds::{Store, Watched};
 use super::leading::{Candidacy, Leases};
+use super::pages::Unlisted;
 use super::snapshot::{Allocator, Complaint};
 use super::view::View;
 use crate::desired::kubernetes::{IpamMode, KubernetesSettings};
@@ -63,7 +65,7 @@ enum Stage {
     /// It is for others to do, or not known for whom.
     Idle,
     /// After so many lists, this one is on its way.
-    Reading(u32, JoinHandle<Result<Listed, kube::Error>>),
+    Reading(u32, JoinHandle<Result<Listed, Unlisted>>),
     /// It is here.
     Read(u32, Box<Listed>),
     /// We give addresses, by these settings.
@@ -116,9 +118,11 @@ impl Allocating {
     pub fn step(&mut self, view: &View) -> (Allocator, Vec<Complaint>) {
         let now = Instant::now();
         let config = Config::read(view.store(), &self.namespace);
-        self.operator.observe(now, operator::lease(view.store(), &self.namespace));
-        let operated = config.operator_allocates && self.operator.is_alive(now);
-        self.wake = self.operator.alive_until().filter(|until| *until > now);
+        let booted = BootTime::now();
+        self.operator.observe(booted, operator::lease(view.store(), &self.namespace));
+        let left = self.operator.lives_for(booted);
+        let operated = config.operator_allocates && left.is_some();
+        self.wake = left.map(|left| now + left);
         let allocator = self.allocator(view, operated);
         self.say(allocator);
         if allocator == Allocator::Us {

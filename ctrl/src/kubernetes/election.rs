@@ -29,8 +29,7 @@ pub use record::SUCCESSOR;
 pub use request::{Action, Decision, Outcome};
 pub use terms::{Now, OnApiLoss, Seat, Terms};
 pub use timing::Timing;
-pub use watched::Seen;
-use watched::Watched;
+pub use watched::{Seen, Watched};
 
 /// Long ago: nobody leads.
 const ENDED: BootTime = BootTime(0);

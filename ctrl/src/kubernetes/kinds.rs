@@ -133,6 +133,14 @@ macro_rules! kinds {
                 }
             }
 
+            /// How many objects of a kind are known.
+            #[must_use]
+            pub fn count(&self, which: Watched) -> usize {
+                match which {
+                    $(Watched::$name => self.$field.count(),)+
+                }
+            }
+
             /// Objects that cannot be read, with why, of every kind.
             pub fn broken(&self) -> impl Iterator<Item = (Watched, &Key, &str)> {
                 let all = [$((Watched::$name, self.$field.broken()),)+];

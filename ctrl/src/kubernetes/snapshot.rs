@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use dataplane::tables::flow_hash::HashSeeds;
+use dataplane::time::BootTime;
 
 use super::announcing::Announced;
 use super::api::metadata::Key;
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub complaints: Arc<[Complaint]>,
     /// How it stands with each kind of object.
     pub standings: BTreeMap<Watched, Standing>,
+    /// When the first was heard of what is new here; `None` where nothing was heard.
+    pub heard: Option<BootTime>,
     /// Why the API server cannot be asked at all.
     pub unusable: Option<String>,
 }

@@ -15,6 +15,7 @@ use super::health_ports::HealthPorts;
 use super::kinds::Watched;
 use super::leading::Leases;
 use super::snapshot::{Complaint, Snapshot};
+use super::tally::Tally;
 use super::verdicts::{Verdicts, write};
 use super::view::View;
 use super::watch::{Message, Told, follow};
@@ -32,6 +33,7 @@ pub struct Source {
     latest: watch::Receiver<Arc<Snapshot>>,
     complain: watch::Sender<Vec<Complaint>>,
     here: watch::Sender<Arc<Here>>,
+    tally: Arc<Tally>,
 }
 
 impl Source {
@@ -45,6 +47,8 @@ impl Source {
         let (here, host) = watch::channel(Arc::new(here));
         let (publish, latest) = watch::channel(Arc::new(unheard));
         let (complain, complaints) = watch::channel(Vec::new());
+        let tally = Arc::<Tally>::default();
+        let counts = Arc::clone(&tally);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -55,10 +59,10 @@ impl Source {
                 if let Err(error) = privileges::drop_for_this_thread(Role::Cluster) {
                     tracing::warn!("{error:#}");
                 }
-                runtime.block_on(run(settings, host, publish, complaints));
+                runtime.block_on(run(settings, host, publish, complaints, counts));
             })
             .context("start the thread of the cluster's source")?;
-        Ok(Self { latest, here, complain })
+        Ok(Self { latest, here, complain, tally })
     }
 
     /// Resolves when the cluster wants something else, or is heard of in another way. Cancellation-safe.
@@ -76,6 +80,11 @@ impl Source {
             *told = complaints;
             news
         });
+    }
+
+    /// What is counted.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Tells what is to be known of this host. Who leaves gives up the leases.
@@ -98,6 +107,7 @@ async fn run(
     here: watch::Receiver<Arc<Here>>,
     publish: watch::Sender<Arc<Snapshot>>,
     complaints: watch::Receiver<Vec<Complaint>>,
+    tally: Arc<Tally>,
 ) {
     let client = loop {
         match client(&settings).await {
@@ -120,7 +130,8 @@ async fn run(
     let (tell, told) = mpsc::unbounded_channel();
     for which in Watched::ALL {
         let namespace = settings.namespace.clone();
-        tokio::spawn(follow(client.clone(), namespace, *which, tell.clone()));
+        let (tell, tally) = (tell.clone(), Arc::clone(&tally));
+        tokio::spawn(follow(client.clone(), namespace, *which, tell, tally));
     }
     let node = node_name(&settings);
     tokio::spawn(events::write(client.clone(), node.clone(), complaints));
@@ -131,7 +142,7 @@ async fn run(
     let allocating = Allocating::new(client, &settings, &leases);
     let mut view = View::new(settings, node);
     view.lead_by(leases.clone());
-    hand_on(view, leases, allocating, told, here, &Ends { publish, say }).await;
+    hand_on(view, leases, allocating, told, here, &Ends { publish, say, tally }).await;
 }
 
 /// Where goes what is found out.
@@ -140,6 +151,7 @@ struct Ends {
     publish: watch::Sender<Arc<Snapshot>>,
     /// To policies.
     say: watch::Sender<Verdicts>,
+    tally: Arc<Tally>,
 }
 
 /// Takes over what is told, and what becomes of elections, until control has ended.
@@ -154,6 +166,7 @@ async fn hand_on(
     here.mark_changed();
     let mut batch = Vec::new();
     let mut health = HealthPorts::default();
+    let mut timed = None;
     loop {
         tokio::select! {
             count = told.recv_many(&mut batch, BATCH) => {
@@ -175,13 +188,17 @@ async fn hand_on(
             () = allocating.wait() => {}
             () = health.retry() => {}
         }
-        for (which, told) in batch.drain(..) {
+        let heard = batch.first().map(|(_, _, heard)| *heard);
+        for (which, told, _) in batch.drain(..) {
             if let (Watched::Leases, Told::News(news)) = (which, &told) {
                 leases.see(news);
             }
             allocating.touch(which, view.take(which, told));
+            ends.tally.holds(which, view.store().count(which));
         }
-        if let Some(timing) = view.timing() {
+        // Whoever is told looks at every lease anew.
+        if let Some(timing) = view.timing().filter(|timing| timed.replace(*timing) != Some(*timing))
+        {
             leases.retime(timing);
         }
         let (allocator, complaints) = allocating.step(&view);
@@ -197,7 +214,7 @@ async fn hand_on(
             before.clone_from(view.verdicts());
             news
         });
-        if ends.publish.send(Arc::new(snapshot)).is_err() {
+        if ends.publish.send(Arc::new(Snapshot { heard, ..snapshot })).is_err() {
             return;
         }
     }

@@ -94,6 +94,12 @@ impl<T> Collection<T> {
         self.objects.iter()
     }
 
+    /// How many there are.
+    #[must_use]
+    pub(super) fn count(&self) -> usize {
+        self.objects.len()
+    }
+
     /// Those that cannot be read, with why.
     #[must_use]
     pub const fn broken(&self) -> &BTreeMap<Key, String> {

@@ -40,6 +40,7 @@ pub struct View {
     listed: BTreeSet<Watched>,
     slices: Slices,
     facts: Facts,
+    timing: Timing,
     /// Complaints about what the facts are made of.
     about_facts: Vec<Complaint>,
     /// By service, with its age.
@@ -81,6 +82,7 @@ impl View {
     pub fn new(settings: KubernetesSettings, node: String) -> Self {
         let asked = Watched::ALL.iter().map(|which| (*which, Standing::Asked)).collect();
         let facts = Facts::new(&settings, &node, &Store::default()).0;
+        let timing = timing(&settings, None).0;
         Self {
             settings,
             node,
@@ -89,6 +91,7 @@ impl View {
             listed: BTreeSet::new(),
             slices: Slices::default(),
             facts,
+            timing,
             about_facts: Vec::new(),
             translated: BTreeMap::new(),
             order: Order::default(),
@@ -223,7 +226,11 @@ impl View {
     /// All services hang on the facts, which hardly ever change: a node that reports each minute that it
     /// is well is no news.
     fn renew_facts(&mut self) {
-        let (facts, complaints) = Facts::new(&self.settings, &self.node, &self.store);
+        let (facts, mut complaints) = Facts::new(&self.settings, &self.node, &self.store);
+        let config = self.store.cilium_config(&self.settings.namespace);
+        let (timing, of_leases) = timing(&self.settings, config);
+        self.timing = timing;
+        complaints.extend(of_leases);
         if self.about_facts != complaints {
             self.about_facts = complaints;
             self.touched = true;
@@ -266,6 +273,7 @@ impl View {
             announced,
             complaints,
             standings: self.standings.clone(),
+            heard: None,
             unusable: None,
         };
         Some(self.last.clone())
@@ -289,8 +297,7 @@ impl View {
     /// How long leases last; `None` before that is known.
     #[must_use]
     pub fn timing(&self) -> Option<Timing> {
-        self.is_known(Watched::CiliumConfig)
-            .then(|| timing(&self.settings, self.store.cilium_config(&self.settings.namespace)))
+        self.is_known(Watched::CiliumConfig).then_some(self.timing)
     }
 
     /// Whether all is known that services are made of. A service whose endpoints have not been read yet is

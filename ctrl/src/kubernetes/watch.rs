@@ -1,8 +1,10 @@
 //! One task for each kind: lists its objects, watches them, lists them anew when that is broken off, and
 //! tells the source of each. A list is told when it is whole, never in parts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use dataplane::time::BootTime;
 use futures_util::{StreamExt as _, pin_mut};
 use kube::api::{Api, DynamicObject, ListParams, WatchEvent, WatchParams};
 use kube::{Client, Error};
@@ -10,7 +12,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::kinds::{Kind, Scope, Watched};
+use super::pages::{self, ANSWER, Unlisted};
 use super::store::{News, key};
+use super::tally::Tally;
 
 /// After the first failure; it doubles with each.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -20,14 +24,10 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 const ABSENT_RETRY: Duration = Duration::from_secs(10);
 /// Looks after which a kind that was there is gone.
 const ABSENT_LOOKS: u32 = 3;
-/// Objects in one answer to a list.
-const PAGE: u32 = 500;
 /// The API server ends a watch after so many seconds; it is begun again where it ended.
 const WATCH: u32 = 120;
 /// A watch that is longer silent than the API server would let it be has lost its connection.
 const SILENT: Duration = Duration::from_secs(WATCH as u64 + 10);
-/// The same for a list.
-const LIST: Duration = Duration::from_secs(30);
 
 /// How it stands with a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub enum Told {
     Standing(Standing),
 }
 
-/// What is told, of which kind.
-pub type Message = (Watched, Told);
+/// What is told, of which kind, and when it was heard.
+pub type Message = (Watched, Told, BootTime);
 
 /// Watches a kind until nobody listens any more.
 pub async fn follow(
@@ -62,9 +62,10 @@ pub async fn follow(
     namespace: String,
     which: Watched,
     tell: mpsc::UnboundedSender<Message>,
+    tally: Arc<Tally>,
 ) {
     let kind = which.kind();
-    let mut task = Task { which, tell, failures: 0, standing: Standing::Asked };
+    let mut task = Task { which, tell, tally, failures: 0, standing: Standing::Asked };
     let (mut absent, mut looks) = (0, 0);
     for version in kind.versions.iter().cycle() {
         let api = objects(&client, &kind, version, &namespace);
@@ -118,6 +119,7 @@ struct Deaf;
 struct Task {
     which: Watched,
     tell: mpsc::UnboundedSender<Message>,
+    tally: Arc<Tally>,
     /// Since the last success.
     failures: u32,
     /// As told last.
@@ -140,8 +142,12 @@ impl Task {
             };
             match failure {
                 Failure::Absent => return End::Absent,
-                Failure::Expired => version = None,
+                Failure::Expired => {
+                    self.tally.failed(self.which);
+                    version = None;
+                }
                 Failure::Other(standing) => {
+                    self.tally.failed(self.which);
                     self.failures += 1;
                     let pause = self.pause(&standing);
                     if self.stands(standing).is_err() {
@@ -155,21 +161,18 @@ impl Task {
 
     /// Tells all objects at once; returns the version of the list. `None` when nobody listens.
     async fn list(&mut self, api: &Api<DynamicObject>) -> Result<Option<String>, Failure> {
-        let mut all = Vec::new();
-        let mut params = ListParams { limit: Some(PAGE), ..self.selected() };
-        loop {
-            let page = timeout(LIST, api.list(&params)).await.map_err(|_| silent())?;
-            let page = page.map_err(|error| self.failure(&error))?;
-            all.extend(page.items);
-            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            if params.continue_token.is_none() {
-                // Without a version the watch begins now; what is missed shows in the next list.
-                let version = page.metadata.resource_version.unwrap_or_default();
-                let told = self.tell(Told::News(News::All(all, version.parse().ok())));
-                let told = told.and_then(|()| self.stands(Standing::Watched));
-                return Ok(told.is_ok().then_some(version));
-            }
-        }
+        let listed = pages::all(api, self.selected()).await;
+        let (all, version) = listed.map_err(|why| match why {
+            Unlisted::Silent => silent(),
+            Unlisted::Refused(error) => self.failure(&error),
+        })?;
+        self.tally.answered();
+        self.tally.listed(self.which);
+        // Without a version the watch begins now; what is missed shows in the next list.
+        let version = version.unwrap_or_default();
+        let told = self.tell(Told::News(News::All(all, version.parse().ok())));
+        let told = told.and_then(|()| self.stands(Standing::Watched));
+        Ok(told.is_ok().then_some(version))
     }
 
     /// Tells what happens from version `from` on; `version` follows. Returns when the API server ends the
@@ -186,14 +189,16 @@ impl Task {
             field_selector: selected,
             ..WatchParams::default()
         };
-        let begun = timeout(LIST, api.watch(&params, &from)).await.map_err(|_| silent())?;
+        let begun = timeout(ANSWER, api.watch(&params, &from)).await.map_err(|_| silent())?;
         let events = begun.map_err(|error| self.failure(&error))?;
         pin_mut!(events);
+        self.tally.answered();
         if self.stands(Standing::Watched).is_err() {
             return Ok(());
         }
         let begun = Instant::now();
         while let Some(event) = timeout(SILENT, events.next()).await.map_err(|_| silent())? {
+            self.tally.answered();
             let (news, of) = match event.map_err(|error| self.failure(&error))? {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     let of = object.metadata.resource_version.clone();
@@ -267,7 +272,7 @@ impl Task {
     }
 
     fn tell(&self, told: Told) -> Result<(), Deaf> {
-        self.tell.send((self.which, told)).map_err(|_| Deaf)
+        self.tell.send((self.which, told, BootTime::now())).map_err(|_| Deaf)
     }
 }
 

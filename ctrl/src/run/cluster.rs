@@ -1,7 +1,7 @@
 //! The cluster beside the file: what both want together, and what is said of it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -11,7 +11,9 @@ use dataplane::time::BootTime;
 
 use super::apply::pairs;
 use super::{Gateway, now};
-use crate::api_types::{self, Cluster, ClusterComplaint, ClusterKind, ClusterLease, Pools};
+use crate::api_types::{
+    self, Cluster, ClusterComplaint, ClusterKind, ClusterLease, Latency, Pools,
+};
 use crate::commands::host;
 use crate::compile::{OnHost, host_conflicts};
 use crate::desired::Desired;
@@ -23,6 +25,7 @@ use crate::kubernetes::pools::PoolState;
 use crate::kubernetes::routes::with_pods;
 use crate::kubernetes::snapshot::{ClusterService, Complaint, Snapshot};
 use crate::kubernetes::source::Source;
+use crate::kubernetes::tally::Tally;
 use crate::kubernetes::watch::Standing;
 use crate::problem::Problem;
 use crate::topology::{LinkAddress, Topology};
@@ -40,6 +43,10 @@ pub(super) struct FromCluster {
     left_out: Arc<[Complaint]>,
     /// Times that something else was put into force.
     changes: u64,
+    /// From hearing of each until every worker had it.
+    published: Latency,
+    /// Times that we came to lead, and ceased to.
+    leases: (u64, u64),
     /// Source addresses that are the host's, too.
     shared: Vec<Addr>,
     /// What the host uses of their ports.
@@ -96,7 +103,8 @@ impl FromCluster {
     /// What `file` and the cluster want together on this host.
     fn with(&mut self, file: &Desired, topology: &Topology) -> Desired {
         let Some(source) = &mut self.source else { return file.clone() };
-        self.snapshot = source.latest();
+        let before = std::mem::replace(&mut self.snapshot, source.latest());
+        self.count_leases(&before.announced);
         let host = OnHost::new(file, topology);
         let Merged { mut desired, taken, complaints } =
             self.merger.merge(file, &self.snapshot, &host);
@@ -107,6 +115,21 @@ impl FromCluster {
             self.addresses.clone_from(&topology.addresses);
         }
         desired
+    }
+
+    /// Counts what we lead now and did not `before`, and the other way round.
+    fn count_leases(&mut self, before: &Arc<Announced>) {
+        let now = &self.snapshot.announced;
+        if Arc::ptr_eq(before, now) {
+            return;
+        }
+        let led = |announced: &Announced| -> BTreeSet<String> {
+            let led = announced.leases.iter().filter(|lease| lease.leads);
+            led.map(|lease| lease.lease.clone()).collect()
+        };
+        let (before, now) = (led(before), led(now));
+        self.leases.0 += now.difference(&before).count() as u64;
+        self.leases.1 += before.difference(&now).count() as u64;
     }
 
     fn leave_out(&mut self, complaints: Vec<Complaint>) {
@@ -163,6 +186,9 @@ impl Gateway {
             self.standing.follow(&self.desired);
             self.compile_again().await;
             self.cluster.changes += 1;
+            if let Some(heard) = self.cluster.snapshot.heard {
+                self.cluster.published.add(BootTime::now().since(heard));
+            }
             self.look_for_conflicts();
         }
         self.announce_led(&led);
@@ -262,10 +288,12 @@ impl Gateway {
 
     /// How it stands with the cluster, for people.
     pub(super) fn cluster_state(&self) -> Option<Cluster> {
-        self.cluster.source.as_ref()?;
+        let tally = self.cluster.source.as_ref()?.tally();
         let snapshot = &self.cluster.snapshot;
         let complaints = self.complaints().all();
-        let kinds = snapshot.standings.iter().map(|(which, standing)| kind(*which, standing));
+        let kinds = snapshot.standings.iter();
+        let kinds = kinds.map(|(which, standing)| kind(*which, standing, tally));
+        let silent = tally.last_answer().map(|at| BootTime::now().since(at).as_millis());
         Some(Cluster {
             answers: snapshot.answers(),
             unusable: snapshot.unusable.clone(),
@@ -274,6 +302,11 @@ impl Gateway {
             changes: self.cluster.changes,
             leases: snapshot.announced.leases.iter().map(lease).collect(),
             complaints_total: complaints.len(),
+            complaints_by: by_kind(&complaints),
+            milliseconds_since_answer: silent.and_then(|ms| ms.try_into().ok()),
+            leases_taken: self.cluster.leases.0,
+            leases_lost: self.cluster.leases.1,
+            published: self.cluster.published.clone(),
             complaints: complaints.into_iter().take(SHOWN).map(shown).collect(),
         })
     }
@@ -311,7 +344,15 @@ fn here(file: &Desired) -> Here {
     }
 }
 
-fn kind(which: Watched, standing: &Standing) -> ClusterKind {
+fn by_kind(complaints: &[Complaint]) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let mut by = BTreeMap::<String, BTreeMap<String, u64>>::new();
+    for Complaint { kind, reason, .. } in complaints {
+        *by.entry((*kind).to_owned()).or_default().entry((*reason).to_owned()).or_default() += 1;
+    }
+    by
+}
+
+fn kind(which: Watched, standing: &Standing, tally: &Tally) -> ClusterKind {
     let (state, message) = match standing {
         Standing::Asked => ("asked", None),
         Standing::Watched => ("watched", None),
@@ -320,7 +361,14 @@ fn kind(which: Watched, standing: &Standing) -> ClusterKind {
         Standing::Failed(why) => ("failed", Some(why.clone())),
     };
     let name = which.kind().plural.to_owned();
-    ClusterKind { name, state: state.to_owned(), message }
+    ClusterKind {
+        name,
+        state: state.to_owned(),
+        message,
+        objects: tally.objects(which) as u64,
+        lists: tally.lists(which),
+        failures: tally.failures(which),
+    }
 }
 
 fn pool(state: &PoolState) -> api_types::Pool {

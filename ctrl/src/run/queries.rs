@@ -105,7 +105,9 @@ impl Gateway {
             Query::Capture { request, reply } => self.begin_capture(&request, reply),
             Query::EndCapture(reply) => drop(reply.send(self.end_capture())),
             Query::Metrics(reply) => {
-                let _ = reply.send(metrics::render(&self.status(), &self.services()));
+                let pools = self.pools();
+                let text = metrics::render(&self.status(), &self.services(), pools.as_ref());
+                let _ = reply.send(text);
             }
         }
     }

@@ -6,10 +6,9 @@ use kube::{Client, Error};
 use crate::kubernetes::api::pool::IpPool;
 use crate::kubernetes::api::service::Service;
 use crate::kubernetes::kinds::{Kind, Store, Watched};
+use crate::kubernetes::pages::{self, Unlisted};
 use crate::kubernetes::store::{Collection, News};
 
-/// Objects in one answer.
-const PAGE: u32 = 500;
 /// Gives watches the time to catch up.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -18,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Listed(Store);
 
 /// Reads everything, past every cache.
-pub(super) async fn list(client: Client, again: bool) -> Result<Listed, Error> {
+pub(super) async fn list(client: Client, again: bool) -> Result<Listed, Unlisted> {
     if again {
         tokio::time::sleep(PAUSE).await;
     }
@@ -31,28 +30,15 @@ pub(super) async fn list(client: Client, again: bool) -> Result<Listed, Error> {
 }
 
 /// All objects of a kind; none of one that there is not.
-async fn all(client: &Client, kind: &Kind) -> Result<Vec<DynamicObject>, Error> {
+async fn all(client: &Client, kind: &Kind) -> Result<Vec<DynamicObject>, Unlisted> {
     for version in kind.versions {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource(version));
-        match pages(&api).await {
-            Err(Error::Api(status)) if status.code == 404 => {}
-            listed => return listed,
+        match pages::all(&api, ListParams::default()).await {
+            Err(Unlisted::Refused(Error::Api(status))) if status.code == 404 => {}
+            listed => return listed.map(|(objects, _)| objects),
         }
     }
     Ok(Vec::new())
-}
-
-async fn pages(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, Error> {
-    let mut all = Vec::new();
-    let mut params = ListParams { limit: Some(PAGE), ..ListParams::default() };
-    loop {
-        let page = api.list(&params).await?;
-        all.extend(page.items);
-        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-        if params.continue_token.is_none() {
-            return Ok(all);
-        }
-    }
 }
 
 impl Listed {

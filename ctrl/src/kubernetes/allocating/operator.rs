@@ -1,42 +1,31 @@
 use std::time::Duration;
 
-use tokio::time::Instant;
+use dataplane::time::BootTime;
 
-use crate::kubernetes::api::lease::{LeaseSpec, MicroTime};
+use crate::kubernetes::api::lease::Lease;
 use crate::kubernetes::api::metadata::Key;
+use crate::kubernetes::election::{Seen, Watched};
 use crate::kubernetes::kinds::Store;
 use crate::kubernetes::snapshot::Complaint;
 
 /// The lease by which operators of Cilium choose their leader.
 const LEASE: &str = "cilium-operator-resource-lock";
 /// How long one lasts that does not say so.
-const DURATION_S: i32 = 15;
+const DURATION: Duration = Duration::from_secs(15);
+/// It is never ours.
+const NOBODY: &str = "";
 
-/// Whether an operator of Cilium is alive: its lease is seen to change within the time that it is for. What
-/// clocks say that are not ours does not count.
+/// Whether an operator of Cilium is alive: its lease is seen to change within the time that it is for, as
+/// in our own elections.
 #[derive(Debug, Default)]
 pub(super) struct Operator {
-    seen: Option<Seen>,
+    seen: Option<Watched>,
 }
 
-#[derive(Debug)]
-struct Seen {
-    renewal: Renewal,
-    until: Instant,
-}
-
-/// What is another after each renewal, and how long it lasts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Renewal {
-    holder: String,
-    renewed: Option<MicroTime>,
-    lasts: Duration,
-}
-
-/// The operator's lease, if somebody holds it.
-pub(super) fn lease(store: &Store, namespace: &str) -> Option<Renewal> {
+/// The operator's lease.
+pub(super) fn lease<'s>(store: &'s Store, namespace: &str) -> Option<&'s Lease> {
     let key = Key { namespace: namespace.to_owned(), name: LEASE.to_owned() };
-    Renewal::read(&store.leases.get(&key)?.spec)
+    store.leases.get(&key).map(|lease| &**lease)
 }
 
 /// What is said when both give addresses.
@@ -53,67 +42,57 @@ pub(super) fn contest(namespace: &str) -> Complaint {
     }
 }
 
-impl Renewal {
-    fn read(spec: &LeaseSpec) -> Option<Self> {
-        let lasts = u64::try_from(spec.lease_duration_seconds.unwrap_or(DURATION_S));
-        let lasts = Duration::from_secs(lasts.unwrap_or(0));
-        let (holder, renewed) = (spec.holder_identity.clone(), spec.renew_time.clone());
-        (!holder.is_empty()).then_some(Self { holder, renewed, lasts })
-    }
-}
-
 impl Operator {
-    /// Takes over what is seen of the lease.
-    pub fn observe(&mut self, now: Instant, renewal: Option<Renewal>) {
-        let Some(renewal) = renewal else {
-            self.seen = None;
-            return;
-        };
-        if self.seen.as_ref().is_none_or(|seen| seen.renewal != renewal) {
-            self.seen = Some(Seen { until: now + renewal.lasts, renewal });
+    /// Takes over what is seen of the lease. Whoever deletes it does not tell its holder, who may go on for
+    /// as long as it lasts.
+    pub fn observe(&mut self, now: BootTime, lease: Option<&Lease>) {
+        let seen = lease.map_or(Seen::Gone { version: None }, Seen::Lease);
+        match &mut self.seen {
+            Some(watched) => watched.see(now, seen, NOBODY, DURATION),
+            None => self.seen = lease.map(|_| Watched::first(now, seen, DURATION)),
         }
     }
 
-    /// Until when it is alive, if nothing more is seen of it.
-    pub fn alive_until(&self) -> Option<Instant> {
-        self.seen.as_ref().map(|seen| seen.until)
-    }
-
-    /// Whether it is alive.
-    pub fn is_alive(&self, now: Instant) -> bool {
-        self.alive_until().is_some_and(|until| now < until)
+    /// How long it still counts as alive if nothing more is seen of it; `None` when it does not.
+    pub fn lives_for(&self, now: BootTime) -> Option<Duration> {
+        let left = self.seen.as_ref()?.free_at.since(now);
+        (!left.is_zero()).then_some(left)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::api::lease::{LeaseSpec, MicroTime};
 
-    fn renewal(holder: &str, renewed: u32) -> Option<Renewal> {
-        Renewal::read(&LeaseSpec {
+    fn lease(holder: &str, renewed: u32) -> Lease {
+        let spec = LeaseSpec {
             holder_identity: holder.to_owned(),
             renew_time: Some(MicroTime(format!("2020-01-01T00:00:{renewed:02}.000000Z"))),
             ..LeaseSpec::default()
-        })
+        };
+        Lease { spec, ..Lease::default() }
     }
 
     #[test]
     fn an_operator_is_alive_as_long_as_its_lease_changes() {
-        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let at = |second| BootTime(1_000_000_000_000).after(Duration::from_secs(second));
         let mut operator = Operator::default();
-        assert!(!operator.is_alive(start));
+        operator.observe(at(0), None);
+        assert_eq!(operator.lives_for(at(0)), None);
         // An old one may be renewed any moment: it has the whole of its time, by our clock.
-        operator.observe(start, renewal("a", 0));
-        assert!(operator.is_alive(start + 14 * second));
-        operator.observe(start + 10 * second, renewal("a", 0));
-        assert!(!operator.is_alive(start + 15 * second), "it did not change");
-        operator.observe(start + 20 * second, renewal("a", 10));
-        assert!(operator.is_alive(start + 34 * second));
-        // Given back, and gone.
-        operator.observe(start + 21 * second, renewal("", 11));
-        assert!(!operator.is_alive(start + 21 * second));
-        operator.observe(start + 22 * second, renewal("b", 12));
-        operator.observe(start + 23 * second, None);
-        assert!(!operator.is_alive(start + 23 * second));
+        operator.observe(at(0), Some(&lease("a", 0)));
+        assert_eq!(operator.lives_for(at(14)), Some(Duration::from_secs(1)));
+        operator.observe(at(10), Some(&lease("a", 0)));
+        assert_eq!(operator.lives_for(at(15)), None, "it did not change");
+        operator.observe(at(20), Some(&lease("a", 10)));
+        assert!(operator.lives_for(at(34)).is_some());
+        // Given back; taken by another, and deleted.
+        operator.observe(at(21), Some(&lease("", 11)));
+        assert_eq!(operator.lives_for(at(21)), None);
+        operator.observe(at(22), Some(&lease("b", 12)));
+        operator.observe(at(23), None);
+        assert!(operator.lives_for(at(36)).is_some(), "nobody told it");
+        assert_eq!(operator.lives_for(at(37)), None);
     }
 }

@@ -3,28 +3,42 @@ use std::time::Duration;
 use crate::desired::kubernetes::KubernetesSettings;
 use crate::kubernetes::api::config_map::ConfigMap;
 use crate::kubernetes::election::Timing;
+use crate::kubernetes::snapshot::Complaint;
 
-/// How long leases last: as the file says, else as Cilium was told, else as Cilium has it by default.
+/// How long leases last: as the file says, else as Cilium was told, else as Cilium has it by default; and
+/// what Cilium was told that is no duration.
 #[must_use]
-pub fn timing(settings: &KubernetesSettings, config: Option<&ConfigMap>) -> Timing {
-    let told = |key: &str| {
+pub fn timing(
+    settings: &KubernetesSettings,
+    config: Option<&ConfigMap>,
+) -> (Timing, Vec<Complaint>) {
+    let mut complaints = Vec::new();
+    let mut told = |key: &str, default: Duration| {
+        let config = config?;
         let key = format!("l2-announcements-{key}");
-        let text = config?.data.get(&key).filter(|text| !text.is_empty())?;
+        let text = config.data.get(&key).filter(|text| !text.is_empty())?;
         let read = duration(text);
         if read.is_none() {
-            tracing::warn!("cilium-config: {key} is \"{text}\", which is no duration");
+            complaints.push(Complaint {
+                kind: "ConfigMap",
+                object: config.metadata.key(),
+                uid: config.metadata.uid.clone(),
+                reason: "LeaseSettingInvalid",
+                message: format!("{key} is \"{text}\", which is no duration; {default:?} is used"),
+            });
         }
         read
     };
     let default = Timing::default();
-    let or =
-        |written: Option<Duration>, key, default| written.or_else(|| told(key)).unwrap_or(default);
+    let mut or = |written: Option<Duration>, key, default| {
+        written.or_else(|| told(key, default)).unwrap_or(default)
+    };
     let timing = Timing {
         duration: or(settings.lease_duration, "lease-duration", default.duration),
         renew: or(settings.renew_deadline, "renew-deadline", default.renew),
         retry: or(settings.retry_period, "retry-period", default.retry),
     };
-    timing.sane()
+    (timing.sane(), complaints)
 }
 
 /// A duration as Go programs write it: `15s`, `200ms`, `1m30s`, `1.5s`.
@@ -79,14 +93,18 @@ mod tests {
             "l2-announcements-renew-deadline": "1s", "l2-announcements-retry-period": "soon"}}"#;
         let config: ConfigMap = serde_json::from_str(text).unwrap();
         let found = |settings: &KubernetesSettings, config| {
-            let Timing { duration, renew, retry } = timing(settings, config);
+            let Timing { duration, renew, retry } = timing(settings, config).0;
             [duration, renew, retry].map(|time| time.as_millis())
         };
         let silent = KubernetesSettings::default();
         assert_eq!(found(&silent, None), [15_000, 5_000, 2_000]);
         assert_eq!(found(&silent, Some(&config)), [3_000, 1_000, 500], "made sane");
+        let (_, complaints) = timing(&silent, Some(&config));
+        let [complaint] = &complaints[..] else { panic!("{complaints:?}") };
+        assert!(complaint.message.contains("retry-period is \"soon\""), "{}", complaint.message);
         let short = Some(Duration::from_millis(200));
         let says = KubernetesSettings { retry_period: short, ..silent };
         assert_eq!(found(&says, Some(&config)), [3_000, 1_000, 200]);
+        assert!(timing(&says, Some(&config)).1.is_empty(), "nobody asks Cilium");
     }
 }

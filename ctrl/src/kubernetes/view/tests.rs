@@ -140,6 +140,23 @@ fn nodes_and_settings_touch_all() {
 }
 
 #[test]
+fn a_duration_that_is_none_is_said_once_on_the_settings() {
+    let (mut view, _) = whole(Reach::Pods);
+    let config = |duration: &str| {
+        object(json!({"metadata": {"name": "cilium-config", "namespace": "kube-system"},
+            "data": {"l2-announcements-lease-duration": duration}}))
+    };
+    let snapshot = change(&mut view, Watched::CiliumConfig, config("soon")).unwrap();
+    let [complaint] = &snapshot.complaints[..] else { panic!("{:?}", snapshot.complaints) };
+    assert_eq!((complaint.kind, complaint.reason), ("ConfigMap", "LeaseSettingInvalid"));
+    assert_eq!(view.timing(), Some(Timing::default()));
+    assert!(view.snapshot().is_none(), "it is known");
+    let snapshot = change(&mut view, Watched::CiliumConfig, config("3s")).unwrap();
+    assert!(snapshot.complaints.is_empty());
+    assert_eq!(view.timing().unwrap().duration.as_secs(), 3);
+}
+
+#[test]
 fn the_api_server_may_be_away_without_any_change() {
     let (mut view, first) = whole(Reach::Pods);
     view.take(Watched::Services, Told::Standing(Standing::Failed("refused".into())));
