@@ -10,7 +10,7 @@ use portreeve_tests::lab_document;
 use portreeve_tests::seed::{SERVERS, VIPS};
 use portreeve_tests::skip::has_control_plane;
 use portreeve_tests::sniffer::{self, Sniffer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const LEASE: &str = "cilium-l2announce-default-svc1";
 /// The lab's, as the file may say them.
@@ -39,6 +39,21 @@ fn complains_of_color(status: &Value) -> bool {
     })
 }
 
+/// What `portreeve services` says of who announces svc1.
+fn announcement(services: &Value) -> Option<&Value> {
+    let mut all = services.as_array()?.iter();
+    all.find(|service| service["name"] == "default/svc1").map(|service| &service["announcement"])
+}
+
+/// Whether it is announced by nobody, for want of the label.
+fn lacks_color(services: &Value) -> bool {
+    let words = |of: &Value| of["why_not"].as_str().map(str::to_owned);
+    announcement(services).is_some_and(|of| {
+        let words = words(of).unwrap_or_default();
+        of["ours"] == false && of["lease"].is_null() && words.contains("label 'color' is missing")
+    })
+}
+
 #[test]
 fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
     if !has_control_plane("what_a_policy_selects_is_announced_and_nothing_else") {
@@ -59,6 +74,16 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
     let outcome = (|| {
         world.await_active(&gateway, "default/svc1", &SERVERS)?;
         world.await_answer(&gateway, &["status"], complains_of_color)?;
+        let services = world.await_answer(&gateway, &["services"], lacks_color)?;
+        ensure!(services[0]["announce"] == json!([]), "{services:#}");
+        let shown = gateway.cli(&world.net.gateway, &["services"])?.ok()?;
+        ensure!(shown.contains("not announced by us: policy 'policy1'"), "{shown}");
+        let columns = "custom-columns=OBJECT:.involvedObject.name,MESSAGE:.message";
+        let events = ["get", "events", "--no-headers", "-o", columns];
+        cluster.await_output(&events, |said| {
+            said.lines()
+                .any(|line| line.starts_with("svc1 ") && line.contains("label 'color' is missing"))
+        })?;
         let silent = Sniffer::start(&world.net.client, "ens5", move |f| says_it_has(f, vip))?;
         let answers = curl::get(&world.net.client, std::slice::from_ref(&url))?;
         ensure!(!answers[0].is_good(), "nobody selects it: {answers:?}");
@@ -75,6 +100,11 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
         cluster.kubectl(&["label", "svc", "svc1", "color=blue"])?.ok()?;
         let leads = |leases: &Value| leases[0]["leads"] == true && leases[0]["lease"] == LEASE;
         world.await_answer(&gateway, &["leases"], leads)?;
+        let ours = |services: &Value| announcement(services).is_some_and(|of| of["ours"] == true);
+        let services = world.await_answer(&gateway, &["services"], ours)?;
+        let said = json!({"ours": true, "lease": LEASE, "holder": "gateway"});
+        ensure!(announcement(&services) == Some(&said), "{services:#}");
+        ensure!(services[0]["announce"] == json!(["ens5"]), "{services:#}");
         let holder = ["-n", "kube-system", "get", "lease", LEASE, "-o", "json"];
         let lease: Value = serde_json::from_str(&cluster.kubectl(&holder)?.ok()?)?;
         ensure!(lease["spec"]["holderIdentity"] == "gateway", "{lease:#}");
@@ -85,6 +115,7 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
 
         cluster.kubectl(&["label", "svc", "svc1", "color-"])?.ok()?;
         world.await_answer(&gateway, &["status"], complains_of_color)?;
+        world.await_answer(&gateway, &["services"], lacks_color)?;
         cluster.await_output(&holder, |said| {
             let lease: Value = serde_json::from_str(said).unwrap_or_default();
             lease["spec"]["holderIdentity"].as_str().unwrap_or_default().is_empty()

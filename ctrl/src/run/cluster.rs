@@ -33,9 +33,10 @@ const SHOWN: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct FromCluster {
     source: Option<Source>,
-    snapshot: Arc<Snapshot>,
+    pub(super) snapshot: Arc<Snapshot>,
     merger: Merger,
-    taken: Vec<ClusterService>,
+    /// Its services that are among those wanted, in their order.
+    pub(super) taken: Vec<ClusterService>,
     left_out: Vec<Complaint>,
     /// Times that something else was put into force.
     changes: u64,
@@ -232,7 +233,7 @@ impl Gateway {
     }
 
     /// What is wrong with objects: as the source found, as they were put together, as the host says.
-    fn complaints(&self) -> Vec<Complaint> {
+    pub(super) fn complaints(&self) -> Vec<Complaint> {
         let first =
             self.desired.services.len() - self.cluster.taken.len().min(self.desired.services.len());
         let troubled = self.compiled.troubled.iter().filter_map(|(index, problem)| {
@@ -300,6 +301,7 @@ fn lease(state: &LeaseState) -> ClusterLease {
         milliseconds_left: left,
         addresses: state.addresses.iter().copied().collect(),
         refused: state.refused.clone(),
+        unwilling: state.unwilling.clone(),
     }
 }
 
