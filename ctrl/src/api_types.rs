@@ -11,7 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{
-    Cluster, ClusterComplaint, ClusterKind, ClusterLease, Latency, Pool, PoolHolder, Pools,
+    Announcement, Cluster, ClusterComplaint, ClusterKind, ClusterLease, Latency, Pool, PoolHolder,
+    Pools,
 };
 
 /// `GET /v1/status`
@@ -270,8 +271,14 @@ pub struct Service {
     pub protocol: String,
     /// How packets reach the backends.
     pub mode: String,
-    /// Names of the ports on which the VIP is announced.
+    /// Names of the ports on which the VIP is announced by us.
     pub announce: Vec<String>,
+    /// Of a service of the cluster: who announces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<Announcement>,
+    /// Of a service of the cluster: what is wrong with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
     /// Slots of the Maglev table.
     pub table_size: u32,
     /// `held`, `lingers` (no longer announced, still forwarded) or `released`.

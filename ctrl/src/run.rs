@@ -18,6 +18,8 @@ pub mod hops;
 pub mod reload;
 /// The cluster beside the file.
 mod cluster;
+/// What is said of services of the cluster.
+mod remarks;
 /// Ports that are other interfaces than at the start.
 mod remade;
 /// Workers that make no progress.

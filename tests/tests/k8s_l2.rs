@@ -10,7 +10,7 @@ use portreeve_tests::lab_document;
 use portreeve_tests::seed::{SERVERS, VIPS};
 use portreeve_tests::skip::has_control_plane;
 use portreeve_tests::sniffer::{self, Sniffer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const METRICS: &str = "127.0.0.1:9100";
 const LEASE: &str = "cilium-l2announce-default-svc1";
@@ -63,6 +63,33 @@ fn is_counted(world: &ClusteredLab) -> Result<()> {
     Ok(())
 }
 
+/// What `portreeve services` says of who announces svc1.
+fn announcement(services: &Value) -> Option<&Value> {
+    let mut all = services.as_array()?.iter();
+    all.find(|service| service["name"] == "default/svc1").map(|service| &service["announcement"])
+}
+
+/// Whether it is announced by nobody, for want of the label.
+fn lacks_color(services: &Value) -> bool {
+    let words = |of: &Value| of["why_not"].as_str().map(str::to_owned);
+    announcement(services).is_some_and(|of| {
+        let words = words(of).unwrap_or_default();
+        of["ours"] == false && of["lease"].is_null() && words.contains("label 'color' is missing")
+    })
+}
+
+/// Whoever asks for the address gets no answer.
+fn is_silent(world: &ClusteredLab, vip: IpAddr) -> Result<()> {
+    let client = &world.net.client;
+    let sniffer = Sniffer::start(client, "ens5", move |frame| says_it_has(frame, vip))?;
+    client.ip(&["neigh", "flush", "dev", "ens5"])?;
+    let answers = curl::get(client, &[format!("http://{vip}/")])?;
+    ensure!(!answers[0].is_good(), "{answers:?}");
+    let heard = sniffer.stop()?;
+    ensure!(heard.matching == 0, "it is announced: {heard:?}");
+    Ok(())
+}
+
 #[test]
 fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
     if !has_control_plane("what_a_policy_selects_is_announced_and_nothing_else") {
@@ -84,11 +111,17 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
     let outcome = (|| {
         world.await_active(&gateway, "default/svc1", &SERVERS)?;
         world.await_answer(&gateway, &["status"], complains_of_color)?;
-        let silent = Sniffer::start(&world.net.client, "ens5", move |f| says_it_has(f, vip))?;
-        let answers = curl::get(&world.net.client, std::slice::from_ref(&url))?;
-        ensure!(!answers[0].is_good(), "nobody selects it: {answers:?}");
-        let heard = silent.stop()?;
-        ensure!(heard.matching == 0, "nobody selects it, but it is announced: {heard:?}");
+        let services = world.await_answer(&gateway, &["services"], lacks_color)?;
+        ensure!(services[0]["announce"] == json!([]), "{services:#}");
+        let shown = gateway.cli(&world.net.gateway, &["services"])?.ok()?;
+        ensure!(shown.contains("not announced by us: policy 'policy1'"), "{shown}");
+        let columns = "custom-columns=OBJECT:.involvedObject.name,MESSAGE:.message";
+        let events = ["get", "events", "--no-headers", "-o", columns];
+        cluster.await_output(&events, |said| {
+            said.lines()
+                .any(|line| line.starts_with("svc1 ") && line.contains("label 'color' is missing"))
+        })?;
+        is_silent(&world, vip).context("nobody selects it")?;
         let leases =
             cluster.kubectl(&["-n", "kube-system", "get", "leases", "-o", "name"])?.ok()?;
         ensure!(!leases.contains("l2announce"), "{leases}");
@@ -100,6 +133,11 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
         cluster.kubectl(&["label", "svc", "svc1", "color=blue"])?.ok()?;
         let leads = |leases: &Value| leases[0]["leads"] == true && leases[0]["lease"] == LEASE;
         world.await_answer(&gateway, &["leases"], leads)?;
+        let ours = |services: &Value| announcement(services).is_some_and(|of| of["ours"] == true);
+        let services = world.await_answer(&gateway, &["services"], ours)?;
+        let said = json!({"ours": true, "lease": LEASE, "holder": "gateway"});
+        ensure!(announcement(&services) == Some(&said), "{services:#}");
+        ensure!(services[0]["announce"] == json!(["ens5", "ens6", "ens7"]), "{services:#}");
         let holder = ["-n", "kube-system", "get", "lease", LEASE, "-o", "json"];
         let lease: Value = serde_json::from_str(&cluster.kubectl(&holder)?.ok()?)?;
         ensure!(lease["spec"]["holderIdentity"] == "gateway", "{lease:#}");
@@ -111,17 +149,12 @@ fn what_a_policy_selects_is_announced_and_nothing_else() -> Result<()> {
 
         cluster.kubectl(&["label", "svc", "svc1", "color-"])?.ok()?;
         world.await_answer(&gateway, &["status"], complains_of_color)?;
+        world.await_answer(&gateway, &["services"], lacks_color)?;
         cluster.await_output(&holder, |said| {
             let lease: Value = serde_json::from_str(said).unwrap_or_default();
             lease["spec"]["holderIdentity"].as_str().unwrap_or_default().is_empty()
         })?;
-        let silent = Sniffer::start(&world.net.client, "ens5", move |f| says_it_has(f, vip))?;
-        world.net.client.ip(&["neigh", "flush", "dev", "ens5"])?;
-        let answers = curl::get(&world.net.client, std::slice::from_ref(&url))?;
-        ensure!(!answers[0].is_good(), "nobody selects it any more: {answers:?}");
-        let heard = silent.stop()?;
-        ensure!(heard.matching == 0, "it goes on to be announced: {heard:?}");
-        Ok(())
+        is_silent(&world, vip).context("nobody selects it any more")
     })();
     gateway.explain(&world.net.gateway, outcome)
 }

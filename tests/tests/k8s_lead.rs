@@ -16,7 +16,7 @@ use portreeve_tests::pair::{self, PairLab};
 use portreeve_tests::seed::VIPS;
 use portreeve_tests::skip::has_control_plane;
 use portreeve_tests::sniffer::{self, Sniffer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const API: &str = "192.168.77.2";
 const POLICY: &str = "---
@@ -112,6 +112,24 @@ fn await_leader(gateways: &[(&Appliance, &Host)], within: Duration) -> Result<us
     bail!("nobody leads after {within:?}\n{}", gateways[0].0.log_tail())
 }
 
+/// Asks a gateway that does not lead until it says who announces the service.
+fn await_announcer(gateway: &Appliance, host: &Host, holder: &str) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let services = gateway.json(host, &["services"])?;
+        let said = &services[0]["announcement"];
+        ensure!(said["ours"] != true && services[0]["announce"] == json!([]), "{services:#}");
+        if said["holder"] == holder && said["why_not"].is_null() {
+            let shown = gateway.cli(host, &["services"])?.ok()?;
+            ensure!(shown.contains(&format!("announced by {holder}")), "{shown}");
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < SETTLE, "it does not say who announces it: {services:#}");
+        // Nothing tells the outside.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_leader_that_does_not_run_is_followed_by_another_and_never_answers_late() -> Result<()> {
     if !has_control_plane(
@@ -135,6 +153,8 @@ fn a_leader_that_does_not_run_is_followed_by_another_and_never_answers_late() ->
 
     let leader = await_leader(&[(&gateways[0], one), (&gateways[1], two)], SETTLE)?;
     let other = 1 - leader;
+    let holder = ["gw1", "gw2"][leader];
+    await_announcer(&gateways[other], &world.gateways[other], holder)?;
     let speakers = Speakers::default();
     let sniffer = speakers.listen(&world.client)?;
     ask(&world.client, &socket)?;

@@ -103,6 +103,25 @@ pub struct ClusterLease {
     /// Why the API server does not let us write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Why we do not want it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwilling: Option<String>,
+}
+
+/// Who announces a service of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Whether that is us.
+    pub ours: bool,
+    /// Name of the lease whose holder it is; nobody announces what has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// Who holds it, as far as is known; it may have run out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+    /// Why it is not us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
 }
 
 /// What is wrong with an object, and what comes of it.

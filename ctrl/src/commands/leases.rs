@@ -57,6 +57,7 @@ mod tests {
             milliseconds_left: left.then_some(2_750),
             addresses: vec!["10.10.200.1".parse().unwrap()],
             refused: None,
+            unwilling: None,
         };
         let leases = [
             lease("cilium-l2announce-default-svc1", Some("gw1"), true),

@@ -35,7 +35,7 @@ fn render(services: &[Service], now: u64) -> String {
         ("FLOWS", Side::Right),
         ("IN", Side::Right),
         ("OUT", Side::Right),
-        ("CHECK", Side::Left),
+        ("REMARKS", Side::Left),
     ];
     let mut table = Columns::new(&head);
     for service in services {
@@ -91,7 +91,7 @@ fn service_row(service: &Service) -> Vec<String> {
         _ if service.refusing => "all backends failed, refuses".into(),
         _ if matches!(service.hold.as_str(), "released" | "lingers") => service.hold.clone(),
         (true, _) => "no backends".into(),
-        (false, []) => "not announced".into(),
+        (false, []) => announcer(service),
         (false, ports) => format!("on {}", ports.join(", ")),
     };
     vec![
@@ -104,12 +104,32 @@ fn service_row(service: &Service) -> Vec<String> {
         service.flows_total.to_string(),
         bytes(service.bytes_in),
         bytes(service.bytes_out),
+        remarks(service),
     ]
+}
+
+/// Who announces it, when that is another gateway.
+fn announcer(service: &Service) -> String {
+    let other = service.announcement.as_ref().filter(|announced| announced.why_not.is_none());
+    match other.and_then(|announced| announced.holder.as_ref()) {
+        Some(holder) => format!("announced by {holder}"),
+        None => "not announced".into(),
+    }
+}
+
+/// Why it is not announced by us, and what else is wrong with it.
+fn remarks(service: &Service) -> String {
+    let why_not = service.announcement.as_ref().and_then(|announced| announced.why_not.clone());
+    let mut words: Vec<_> =
+        why_not.map(|why| format!("not announced by us: {why}")).into_iter().collect();
+    words.extend(service.problems.iter().cloned());
+    words.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api_types::Announcement;
 
     fn sample() -> Service {
         let backend = Backend {
@@ -149,6 +169,8 @@ mod tests {
             protocol: "tcp".into(),
             mode: "snat".into(),
             announce: vec!["ens5".into()],
+            announcement: None,
+            problems: vec![],
             table_size: 1_021,
             hold: "held".into(),
             drained: false,
@@ -176,9 +198,27 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_is_not_announced_says_by_whom_else_or_why() {
+        let shown = |announced: Announcement| {
+            let announcement = Some(announced);
+            let row = service_row(&Service { announce: vec![], announcement, ..sample() });
+            (row[3].clone(), row[9].clone())
+        };
+        let elsewhere = Announcement { holder: Some("gw2".into()), ..Announcement::default() };
+        assert_eq!(shown(elsewhere), ("announced by gw2".into(), String::new()));
+        let why_not = Some("policy 'p' does not select the service".into());
+        let nowhere = Announcement { why_not, ..Announcement::default() };
+        let words = "not announced by us: policy 'p' does not select the service";
+        assert_eq!(shown(nowhere), ("not announced".into(), words.into()));
+        let problems = vec!["no endpoint of it is ready for new connections".into()];
+        let troubled = Service { problems, ..sample() };
+        assert_eq!(service_row(&troubled)[9], "no endpoint of it is ready for new connections");
+    }
+
+    #[test]
     fn backends_stand_below_their_service() {
         let want = "\
-SERVICE  ADDRESS             MODE  STATE    WEIGHT    SHARE  FLOWS     IN      OUT  CHECK
+SERVICE  ADDRESS             MODE  STATE    WEIGHT    SHARE  FLOWS     IN      OUT  REMARKS
 svc1     10.10.200.1:80/tcp  snat  on ens5                       5  700 B  8.8 KiB
            172.16.1.93:80          active      100  100.0 %      2                  reset 3
            172.16.2.115:80         failed      100    0.0 %                         \

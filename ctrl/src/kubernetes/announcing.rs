@@ -2,6 +2,9 @@
 //! (`leading`); here it is said in which of them we stand and whether we are willing, and until when
 //! each address may be announced.
 
+/// What policies say of each service, for people.
+mod choice;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +18,8 @@ use super::api::metadata::Key;
 use super::l2::{Announcements, Group, WhyNot, router_lease};
 use super::leading::{Candidacy, Leases};
 use crate::desired::{self, Announce, Located};
+
+pub use choice::Choice;
 
 /// What control knows of this host, and the cluster's source has to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub struct Announced {
     pub deadlines: Arc<Deadlines>,
     /// The leases that we would have, by name.
     pub leases: Vec<LeaseState>,
+    /// What policies say of each service that is served.
+    pub choices: Arc<BTreeMap<Key, Choice>>,
 }
 
 impl Announced {
@@ -45,7 +52,7 @@ impl Announced {
     pub fn unheard(here: &Here) -> Self {
         let never = Deadline::new(BootTime::default());
         let routers = here.routers.iter().map(|router| (Addr::from(*router), never.clone()));
-        Self { deadlines: Arc::new(routers.collect()), leases: Vec::new() }
+        Self { deadlines: Arc::new(routers.collect()), ..Self::default() }
     }
 }
 
@@ -64,6 +71,8 @@ pub struct LeaseState {
     pub deadline: Deadline,
     /// Why the API server will not let us write it.
     pub refused: Option<String>,
+    /// Why we do not want it now.
+    pub unwilling: Option<String>,
 }
 
 /// The elections in which we stand.
@@ -73,6 +82,7 @@ pub struct Announcing {
     leases: Option<Leases>,
     here: Arc<Here>,
     found: Announcements,
+    choices: Arc<BTreeMap<Key, Choice>>,
     /// By lease.
     groups: BTreeMap<String, Standing>,
     /// By router address.
@@ -95,6 +105,8 @@ pub struct Announcing {
 struct Standing {
     candidacy: Candidacy,
     addresses: BTreeSet<IpAddr>,
+    /// Why we do not want it.
+    unwilling: Option<String>,
 }
 
 impl Default for Announcing {
@@ -103,6 +115,7 @@ impl Default for Announcing {
             leases: None,
             here: Arc::default(),
             found: Announcements::default(),
+            choices: Arc::default(),
             groups: BTreeMap::new(),
             routers: BTreeMap::new(),
             former: Vec::new(),
@@ -137,9 +150,12 @@ impl Announcing {
     /// Takes over who may announce what; says whether that is news.
     pub fn follow(&mut self, found: Announcements) -> bool {
         let news = self.found != found;
-        self.found = found;
-        self.unentered |= news;
-        self.readdressed |= news;
+        if news {
+            self.choices = Arc::new(choice::choices(&found));
+            self.found = found;
+            self.unentered = true;
+            self.readdressed = true;
+        }
         news
     }
 
@@ -193,7 +209,8 @@ impl Announcing {
                 Some(standing) => standing.addresses = addresses,
                 None => {
                     let candidacy = leases.candidacy(lease);
-                    self.groups.insert(lease.clone(), Standing { candidacy, addresses });
+                    let standing = Standing { candidacy, addresses, unwilling: None };
+                    self.groups.insert(lease.clone(), standing);
                 }
             }
         }
@@ -237,21 +254,48 @@ impl Announcing {
     }
 
     fn say_willing(&mut self) {
-        let able = !self.here.stalled && !self.here.leaving;
+        let able = self.unable().is_none();
         for candidacy in self.routers.values_mut() {
             candidacy.willing(able);
         }
-        for (lease, standing) in &mut self.groups {
+        let mut groups = std::mem::take(&mut self.groups);
+        for (lease, standing) in &mut groups {
             let Some(group) = self.found.groups.get(lease) else { continue };
-            let leads = |router| self.routers.get(router).is_some_and(Candidacy::leads);
-            let others = self.former.iter().filter(|former| former.candidacy.standing().taken);
-            let mut others = others.flat_map(|former| &former.addresses);
-            let willing = able
-                && group.may_lead()
-                && group.follows.iter().all(leads)
-                && !others.any(|addr| standing.addresses.contains(addr));
-            standing.candidacy.willing(willing);
+            standing.unwilling = self.in_the_way(group, &standing.addresses);
+            standing.candidacy.willing(standing.unwilling.is_none());
         }
+        self.groups = groups;
+    }
+
+    /// Why we want no lease at all.
+    fn unable(&self) -> Option<&'static str> {
+        let Here { stalled, leaving, .. } = *self.here;
+        let stalled = stalled.then_some("a worker of this gateway makes no progress");
+        stalled.or_else(|| leaving.then_some("this gateway is about to end"))
+    }
+
+    /// Why we do not want the lease of a group.
+    fn in_the_way(&self, group: &Group, addresses: &BTreeSet<IpAddr>) -> Option<String> {
+        if let Some(why) = self.unable() {
+            return Some(why.to_owned());
+        }
+        if let Some(service) = group.out_of_reach.first() {
+            return Some(format!(
+                "externalTrafficPolicy of {service} is Local, and no endpoint of it is reached from here"
+            ));
+        }
+        let leads = |router| self.routers.get(router).is_some_and(Candidacy::leads);
+        if let Some(router) = group.follows.iter().find(|router| !leads(router)) {
+            return Some(format!("another gateway leads the router address {router}"));
+        }
+        let mut others = self.former.iter().filter(|former| former.candidacy.standing().taken);
+        let other = others.find(|former| !former.addresses.is_disjoint(addresses));
+        let words = |other: &Standing| {
+            format!("another gateway still holds the lease {}", other.candidacy.lease())
+        };
+        other
+            .map(words)
+            .or_else(|| (!group.may_lead()).then(|| "no port of this gateway is meant".to_owned()))
     }
 
     /// Until when the addresses of these services may be announced, and how it stands with leases. The
@@ -268,7 +312,8 @@ impl Announcing {
             true => Arc::new(self.deadlines(services)),
             false => Arc::clone(&self.last.deadlines),
         };
-        let next = Announced { deadlines, leases: self.states() };
+        let next =
+            Announced { deadlines, leases: self.states(), choices: Arc::clone(&self.choices) };
         if *self.last != next {
             self.last = Arc::new(next);
         }
@@ -285,7 +330,7 @@ impl Announcing {
             vips.map(|vip| (vip, self.never.clone())).collect();
         let unknown = self.here.routers.iter().filter(|_| !self.known);
         deadlines.extend(unknown.map(|router| (*router, self.never.clone())));
-        for Standing { candidacy, addresses } in self.groups.values() {
+        for Standing { candidacy, addresses, .. } in self.groups.values() {
             let deadline = candidacy.deadline();
             deadlines.extend(addresses.iter().map(|addr| (*addr, deadline.clone())));
         }
@@ -296,7 +341,10 @@ impl Announcing {
 
     fn states(&self) -> Vec<LeaseState> {
         let groups = self.groups.values();
-        let groups = groups.map(|group| state(&group.candidacy, group.addresses.clone()));
+        let groups = groups.map(|group| LeaseState {
+            unwilling: group.unwilling.clone(),
+            ..state(&group.candidacy, group.addresses.clone())
+        });
         let routers = self.routers.iter();
         let routers = routers.map(|(router, led)| state(led, BTreeSet::from([*router])));
         groups.chain(routers).collect()
@@ -312,6 +360,7 @@ fn state(candidacy: &Candidacy, addresses: BTreeSet<IpAddr>) -> LeaseState {
         holder: standing.holder,
         deadline: candidacy.deadline().clone(),
         refused: standing.refused,
+        unwilling: None,
     }
 }
 

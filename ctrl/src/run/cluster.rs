@@ -37,9 +37,10 @@ const SHOWN: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct FromCluster {
     source: Option<Source>,
-    snapshot: Arc<Snapshot>,
+    pub(super) snapshot: Arc<Snapshot>,
     merger: Merger,
-    taken: Arc<[Arc<ClusterService>]>,
+    /// Its services that are among those wanted, in their order.
+    pub(super) taken: Arc<[Arc<ClusterService>]>,
     left_out: Arc<[Complaint]>,
     /// Times that something else was put into force.
     changes: u64,
@@ -146,7 +147,7 @@ impl FromCluster {
 
 /// Where complaints come from. Those of many objects are the same `Arc` as long as they are the same.
 #[derive(Debug, PartialEq, Eq)]
-struct Parts {
+pub(super) struct Parts {
     left_out: Arc<[Complaint]>,
     /// What the host says.
     troubled: Vec<Complaint>,
@@ -157,7 +158,7 @@ struct Parts {
 
 impl Parts {
     /// All of them, in order, each once.
-    fn all(&self) -> Vec<Complaint> {
+    pub(super) fn all(&self) -> Vec<Complaint> {
         let parts = [&*self.left_out, &self.troubled, &self.conflicts, &self.found];
         let mut all: Vec<_> = parts.into_iter().flatten().cloned().collect();
         all.sort_unstable();
@@ -312,7 +313,7 @@ impl Gateway {
     }
 
     /// What is wrong with objects: as the source found, as they were put together, as the host says.
-    fn complaints(&self) -> Parts {
+    pub(super) fn complaints(&self) -> Parts {
         let first =
             self.desired.services.len() - self.cluster.taken.len().min(self.desired.services.len());
         let troubled = self.compiled.troubled.iter().filter_map(|(index, problem)| {
@@ -395,6 +396,7 @@ fn lease(state: &LeaseState) -> ClusterLease {
         milliseconds_left: left,
         addresses: state.addresses.iter().copied().collect(),
         refused: state.refused.clone(),
+        unwilling: state.unwilling.clone(),
     }
 }
 

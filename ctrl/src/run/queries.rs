@@ -248,12 +248,12 @@ impl Gateway {
     /// Every (VIP, port) of every service, with the shares that are known.
     fn services(&self) -> Vec<Service> {
         let sources = &self.service_sources();
+        let remarks = self.remarks();
         let services = self.compiled.services.iter();
-        services
-            .flat_map(|service| {
-                service.frontends.iter().map(move |f| self.service(service, f, sources))
-            })
-            .collect()
+        let services = services.flat_map(|service| {
+            service.frontends.iter().map(move |f| self.service(service, f, sources))
+        });
+        services.map(|service| remarks.on(service)).collect()
     }
 
     fn service(
@@ -269,7 +269,9 @@ impl Gateway {
         let share_of = |id| shares.and_then(|(_, shares)| shares.get(&id)).copied();
         let backends = sources.backends(&service.name, view, &tables.backends, share_of);
         let addr = view.key.addr;
-        let silent = self.standing.effective.desired.apart.get(&addr).is_some_and(|a| !a.announced);
+        let released =
+            self.standing.effective.desired.apart.get(&addr).is_some_and(|a| !a.announced);
+        let silent = released || self.desired.deadlines.over(&addr);
         let announce = (0..).map(PortId).zip(tables.ports.iter());
         let announce = announce.filter(|(id, port)| {
             let remade = self.remade.iter().any(|name| **name == *port.name);
@@ -285,6 +287,8 @@ impl Gateway {
             protocol: view.key.proto.to_string(),
             mode: service.mode.name().to_owned(),
             announce: announce.map(|(_, port)| port.name.to_string()).collect(),
+            announcement: None,
+            problems: Vec::new(),
             table_size: view.table_size,
             backends,
             hold: self.standing.hold_word(addr, self.uptime()),
