@@ -95,6 +95,16 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// The ports on which a service's VIPs are announced, by name.
+    #[must_use]
+    pub fn announced_on<'a>(&'a self, service: &'a Service) -> Vec<&'a str> {
+        match &service.announce {
+            Announce::All => self.ports.iter().map(|port| port.name.value.as_str()).collect(),
+            Announce::None => Vec::new(),
+            Announce::Ports(names) => names.iter().map(|name| name.value.as_str()).collect(),
+        }
+    }
+
     /// Takes services that `held` has too from there, so that one sees by pointer that they are the
     /// same.
     pub fn keep_services(&mut self, held: &Self) {

@@ -111,6 +111,18 @@ impl Topology {
         self.links.iter().find(|link| link.name == name)
     }
 
+    /// Whether hosts on the first or another of these links ask for an address, since it lies in a subnet of
+    /// the link; `None` when there is no such link.
+    #[must_use]
+    pub fn is_on_link(&self, addr: IpAddr, links: &[&str]) -> Option<bool> {
+        let indexes: Vec<u32> =
+            links.iter().filter_map(|name| Some(self.link(name)?.ifindex)).collect();
+        let covers = |address: &LinkAddress| {
+            indexes.contains(&address.ifindex) && address.net.contains(&addr)
+        };
+        (!indexes.is_empty()).then(|| self.addresses.iter().any(covers))
+    }
+
     /// The interface made anew that this one is, or is a VLAN of.
     #[must_use]
     pub fn remade(&self, ifindex: u32) -> Option<&Link> {

@@ -160,7 +160,9 @@ fn what_makes_no_sense_is_named_on_the_object_and_in_status_and_changes_nothing_
             }
         };
         let of_good = ["svc1", "many-labels", "everything", "good"];
-        let false_alarm = complaints(&status).into_iter().find(|said| of_good.contains(&said[1]));
+        // It is routed to the gateway, which is said, but nothing bad.
+        let mut said = complaints(&status).into_iter().filter(|said| said[2] != "AddressOffLink");
+        let false_alarm = said.find(|said| of_good.contains(&said[1]));
         ensure!(false_alarm.is_none(), "{false_alarm:?}");
 
         await_events(&cluster, &wanted)?;

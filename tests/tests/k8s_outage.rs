@@ -127,7 +127,7 @@ fn await_leader(gateways: &[Appliance; 2], hosts: &[Host; 2]) -> Result<usize> {
     }
 }
 
-/// Waits while a client that knows nobody asks; whether it was answered.
+/// Waits while a client that knows nobody asks; whether it was answered all along, or never.
 fn is_answered(newcomer: &Host, to: SocketAddr, time: Duration) -> Result<bool> {
     let over = AtomicBool::new(false);
     let silence = std::thread::scope(|scope| {
@@ -136,7 +136,11 @@ fn is_answered(newcomer: &Host, to: SocketAddr, time: Duration) -> Result<bool> 
         over.store(true, Ordering::Release);
         asker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    Ok(silence < time)
+    ensure!(
+        silence < time / 2 || silence > time * 3 / 4,
+        "{silence:?} of {time:?} without an answer"
+    );
+    Ok(silence < time / 2)
 }
 
 fn be_without(

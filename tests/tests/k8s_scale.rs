@@ -25,6 +25,20 @@ const REACH: Duration = Duration::from_millis(3 * 50);
 const CPU: Duration = Duration::from_millis(3 * 3);
 /// What all services may take, in bytes.
 const MEMORY: u64 = 200 << 20;
+/// So many of them are announced, by a lease each.
+const ANNOUNCED: usize = 50;
+/// All of them get addresses, and one in forty is announced.
+const POOL_AND_POLICY: &str = "---
+apiVersion: cilium.io/v2
+kind: CiliumLoadBalancerIPPool
+metadata: {name: pool}
+spec: {blocks: [{cidr: 10.99.0.0/16}]}
+---
+apiVersion: cilium.io/v2alpha1
+kind: CiliumL2AnnouncementPolicy
+metadata: {name: blue}
+spec: {loadBalancerIPs: true, serviceSelector: {matchLabels: {color: blue}}}
+";
 const SERVICES_PATH: &str = "/api/v1/namespaces/default/services";
 const SLICES_PATH: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 
@@ -46,10 +60,11 @@ fn objects(service: usize) -> [Request; 2] {
         "metadata": {"name": name, "labels": labels},
         "ports": [{"port": 80}], "endpoints": addresses(service, 0),
     });
-    let vip = format!("10.{}.{}.{}", 99 + service / 62_500, service / 250 % 250, 1 + service % 250);
+    let color = if service.is_multiple_of(SERVICES / ANNOUNCED) { "blue" } else { "red" };
     let wanted = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-        "spec": {"ports": [{"port": 80}], "externalIPs": [vip]},
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "labels": {"color": color}},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
     });
     [
         ("POST", SLICES_PATH.to_owned(), slice.to_string()),
@@ -102,6 +117,12 @@ fn await_state(gateway: &Appliance, most: Duration, enough: impl Fn(&Value) -> b
         // Nothing tells the outside when tables are adopted.
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Leases that are ours.
+fn led(state: &Value) -> usize {
+    let leases = state["leases"].as_array().into_iter().flatten();
+    leases.filter(|lease| lease["leads"] == true).count()
 }
 
 /// How long one change takes from its request to every worker.
@@ -169,6 +190,8 @@ fn two_thousand_services_appear_and_one_change_among_them_is_quick() -> Result<(
     let lab = Lab::new("k8s_scale")?;
     let world = ClusteredLab::build(&lab)?;
     let cluster = world.start_cluster()?;
+    cluster.apply_cilium_crds()?;
+    cluster.apply(POOL_AND_POLICY)?;
     let gateway = world.start_gateway(&cluster, "")?;
     let bare = anonymous(&gateway)?;
     let outcome = (|| {
@@ -176,7 +199,9 @@ fn two_thousand_services_appear_and_one_change_among_them_is_quick() -> Result<(
         write_all(&cluster)?;
         let written = Instant::now();
         await_state(&gateway, APPEAR, |state| state["services"] == SERVICES)?;
-        let (wrote, appeared) = (written - begun, written.elapsed());
+        let appeared = written.elapsed();
+        await_state(&gateway, APPEAR, |state| led(state) == ANNOUNCED)?;
+        let wrote = written - begun;
         let mut took: Vec<_> =
             (0..CHANGES).map(|number| change(&cluster, &gateway, number)).collect::<Result<_>>()?;
         took.sort_unstable();

@@ -110,7 +110,7 @@ fn service_row(service: &Service) -> Vec<String> {
 
 /// Who announces it, when that is another gateway.
 fn announcer(service: &Service) -> String {
-    let other = service.announcement.as_ref().filter(|announced| announced.why_not.is_none());
+    let other = service.announcement.as_ref().filter(|announced| !announced.ours);
     match other.and_then(|announced| announced.holder.as_ref()) {
         Some(holder) => format!("announced by {holder}"),
         None => "not announced".into(),

@@ -7,7 +7,6 @@ use dataplane::tables::{PortId, Tables};
 
 use super::facts::Wanted;
 use super::{Facts, Finding};
-use crate::desired::{Announce, Service};
 use crate::problem::Problem;
 
 pub(super) fn examine(facts: &Facts, found: &mut Vec<Finding>) {
@@ -42,28 +41,14 @@ impl From<&Problem> for Finding {
     }
 }
 
-/// The ports on which a service's VIPs are announced, by name.
-fn announcing<'a>(wanted: &'a Wanted, service: &'a Service) -> Vec<&'a str> {
-    match &service.announce {
-        Announce::All => wanted.desired.ports.iter().map(|p| p.name.value.as_str()).collect(),
-        Announce::None => Vec::new(),
-        Announce::Ports(names) => names.iter().map(|name| name.value.as_str()).collect(),
-    }
-}
-
 /// Nobody on a link asks for an address outside of its subnets: a host sends it to its router.
 fn vips(facts: &Facts, wanted: &Wanted, found: &mut Vec<Finding>) {
     let mut seen = BTreeSet::new();
     for service in &wanted.desired.services {
-        let names = announcing(wanted, service);
-        let indexes: Vec<u32> =
-            names.iter().filter_map(|name| Some(facts.topology.link(name)?.ifindex)).collect();
+        let names = wanted.desired.announced_on(service);
         for vip in service.vips.iter().map(|vip| vip.value) {
-            let on_link =
-                facts.topology.addresses.iter().any(|address| {
-                    indexes.contains(&address.ifindex) && address.net.contains(&vip)
-                });
-            if indexes.is_empty() || on_link || !seen.insert(vip) {
+            let on_link = facts.topology.is_on_link(vip, &names).unwrap_or(true);
+            if on_link || !seen.insert(vip) {
                 continue;
             }
             found.push(Finding::warning(
@@ -143,7 +128,7 @@ fn behind(wanted: &Wanted, addr: IpAddr) -> String {
 fn mtus(tables: &Tables, wanted: &Wanted, found: &mut Vec<Finding>) {
     let mut seen = BTreeSet::new();
     for service in &wanted.desired.services {
-        for name in announcing(wanted, service) {
+        for name in wanted.desired.announced_on(service) {
             let Some(at) = tables.ports.iter().position(|port| &*port.name == name) else {
                 continue;
             };

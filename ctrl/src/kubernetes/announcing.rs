@@ -43,6 +43,8 @@ pub struct Announced {
     pub leases: Vec<LeaseState>,
     /// What policies say of each service that is served.
     pub choices: Arc<BTreeMap<Key, Choice>>,
+    /// The router addresses that all this was found out for.
+    pub routers: BTreeSet<IpAddr>,
 }
 
 impl Announced {
@@ -65,8 +67,10 @@ pub struct LeaseState {
     pub addresses: BTreeSet<IpAddr>,
     /// Whether we lead.
     pub leads: bool,
-    /// Who holds it, as far as is known.
+    /// Who holds it, as far as is known; it may have run out.
     pub holder: Option<String>,
+    /// Whether it is somebody else's, and has not run out.
+    pub taken: bool,
     /// Until when we lead.
     pub deadline: Deadline,
     /// Why the API server will not let us write it.
@@ -208,6 +212,8 @@ impl Announcing {
             match self.groups.get_mut(lease) {
                 Some(standing) => standing.addresses = addresses,
                 None => {
+                    // One of a name: the former would never hear again.
+                    self.former.retain(|former| former.candidacy.lease() != lease);
                     let candidacy = leases.candidacy(lease);
                     let standing = Standing { candidacy, addresses, unwilling: None };
                     self.groups.insert(lease.clone(), standing);
@@ -286,7 +292,7 @@ impl Announcing {
         }
         let leads = |router| self.routers.get(router).is_some_and(Candidacy::leads);
         if let Some(router) = group.follows.iter().find(|router| !leads(router)) {
-            return Some(format!("another gateway leads the router address {router}"));
+            return Some(format!("this gateway does not lead the router address {router}"));
         }
         let mut others = self.former.iter().filter(|former| former.candidacy.standing().taken);
         let other = others.find(|former| !former.addresses.is_disjoint(addresses));
@@ -306,14 +312,20 @@ impl Announcing {
         services: impl Iterator<Item = &'s Arc<desired::Service>>,
         known: bool,
     ) -> Arc<Announced> {
+        // What was known once stays so while the API server is away.
+        let known = known || self.known;
         self.readdressed |= self.known != known;
         self.known = known;
         let deadlines = match std::mem::take(&mut self.readdressed) {
             true => Arc::new(self.deadlines(services)),
             false => Arc::clone(&self.last.deadlines),
         };
-        let next =
-            Announced { deadlines, leases: self.states(), choices: Arc::clone(&self.choices) };
+        let next = Announced {
+            deadlines,
+            leases: self.states(),
+            choices: Arc::clone(&self.choices),
+            routers: self.here.routers.clone(),
+        };
         if *self.last != next {
             self.last = Arc::new(next);
         }
@@ -328,6 +340,9 @@ impl Announcing {
         let vips = announced.flat_map(|service| service.vips.iter().map(|vip| vip.value));
         let mut deadlines: BTreeMap<IpAddr, Deadline> =
             vips.map(|vip| (vip, self.never.clone())).collect();
+        // Whoever leads a router address may be another gateway, also where no group that follows it is here.
+        let followed = self.found.groups.values().flat_map(|group| &group.follows);
+        deadlines.extend(followed.map(|router| (*router, self.never.clone())));
         let unknown = self.here.routers.iter().filter(|_| !self.known);
         deadlines.extend(unknown.map(|router| (*router, self.never.clone())));
         for Standing { candidacy, addresses, .. } in self.groups.values() {
@@ -358,6 +373,7 @@ fn state(candidacy: &Candidacy, addresses: BTreeSet<IpAddr>) -> LeaseState {
         addresses,
         leads: standing.leads,
         holder: standing.holder,
+        taken: standing.taken,
         deadline: candidacy.deadline().clone(),
         refused: standing.refused,
         unwilling: None,

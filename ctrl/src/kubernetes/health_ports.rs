@@ -11,6 +11,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Json, Response};
+use dataplane::time::BootTime;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -51,8 +52,8 @@ type Answer = (Endpoints, bool);
 #[derive(Debug, Default)]
 pub struct HealthPorts {
     open: BTreeMap<u16, Open>,
-    /// Whether there are ports at which we cannot listen.
-    failed: bool,
+    /// Ports at which we cannot listen, when it was tried last, and what is said of it.
+    failed: BTreeMap<u16, (BootTime, Complaint)>,
 }
 
 #[derive(Debug)]
@@ -72,7 +73,8 @@ impl HealthPorts {
     /// Returns what keeps us from it.
     pub fn follow(&mut self, wanted: BTreeMap<u16, Endpoints>, well: bool) -> Vec<Complaint> {
         self.open.retain(|port, _| wanted.contains_key(port));
-        let mut complaints = Vec::new();
+        self.failed.retain(|port, _| wanted.contains_key(port));
+        let now = BootTime::now();
         for (port, endpoints) in wanted {
             let answer = (endpoints, well);
             if let Some(open) = self.open.get(&port) {
@@ -81,21 +83,30 @@ impl HealthPorts {
                     said.clone_from(&answer);
                     news
                 });
-                continue;
-            }
-            match open(port, answer.clone()) {
-                Ok(open) => drop(self.open.insert(port, open)),
-                Err(error) => complaints.push(complaint(port, answer.0, &error)),
+            } else if self.failed.get(&port).is_none_or(|(tried, _)| now.since(*tried) >= RETRY) {
+                self.open(port, answer, now);
             }
         }
-        self.failed = !complaints.is_empty();
-        complaints
+        self.failed.values().map(|(_, complaint)| complaint.clone()).collect()
+    }
+
+    fn open(&mut self, port: u16, answer: Answer, now: BootTime) {
+        match open(port, answer.clone()) {
+            Ok(open) => {
+                self.failed.remove(&port);
+                self.open.insert(port, open);
+            }
+            Err(error) => {
+                let complaint = complaint(port, answer.0, &error);
+                self.failed.insert(port, (now, complaint));
+            }
+        }
     }
 
     /// Resolves when it is time to try again to listen. Cancellation-safe, but for the time that has
     /// passed.
     pub async fn retry(&self) {
-        if !self.failed {
+        if self.failed.is_empty() {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(RETRY).await;

@@ -96,9 +96,9 @@ impl Source {
         });
     }
 
-    /// What the cluster wants now.
-    pub fn latest(&mut self) -> Arc<Snapshot> {
-        Arc::clone(&self.latest.borrow_and_update())
+    /// What the cluster wants now. [`Self::changed`] tells of it all the same.
+    pub fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.latest.borrow())
     }
 }
 

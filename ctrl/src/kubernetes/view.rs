@@ -13,6 +13,7 @@ use super::kinds::{Store, Watched};
 use super::leading::{Leases, timing};
 use super::pools::pools;
 use super::snapshot::{Allocator, Complaint, Snapshot};
+use super::store::News;
 use super::translate::{Facts, Translated, translate};
 use super::watch::{Standing, Told};
 use crate::desired::kubernetes::KubernetesSettings;
@@ -139,6 +140,9 @@ impl View {
                 Vec::new()
             }
             Told::News(news) => {
+                if matches!(news, News::All(..)) {
+                    self.listed.insert(which);
+                }
                 let broken = self.store.broken().next().is_some();
                 let keys = self.store.take(which, news);
                 // Why one cannot be read may be another reason now.
@@ -250,7 +254,9 @@ impl View {
         self.look_at_pools();
         let moved = whole && self.settle() || moved;
         let services = self.translated.values().flat_map(|(_, translated)| &translated.services);
-        let known = whole && self.is_known(Watched::L2Policies);
+        // That a kind is absent is believed at the third look, not at the first.
+        let mut asked = [Watched::L2Policies, Watched::CiliumNodes].into_iter();
+        let known = whole && asked.all(|which| self.has_listed(which));
         let announced = self.announcing.announced(services, known);
         self.touched |= !Arc::ptr_eq(&announced, &self.last.announced);
         if !moved && !std::mem::take(&mut self.touched) {

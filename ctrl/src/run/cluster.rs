@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use dataplane::addr::Addr;
-use dataplane::tables::Deadlines;
+use dataplane::tables::{Deadline, Deadlines};
 use dataplane::time::BootTime;
 
 use super::apply::pairs;
@@ -30,6 +30,9 @@ use crate::kubernetes::watch::Standing;
 use crate::problem::Problem;
 use crate::topology::{LinkAddress, Topology};
 
+/// Addresses that nobody on a link asks for.
+mod off_link;
+
 /// Complaints that are shown: whoever has more of them does not read the rest.
 const SHOWN: usize = 100;
 
@@ -42,6 +45,8 @@ pub(super) struct FromCluster {
     /// Its services that are among those wanted, in their order.
     pub(super) taken: Arc<[Arc<ClusterService>]>,
     left_out: Arc<[Complaint]>,
+    /// Addresses that we led when others were told so last.
+    announced: BTreeSet<Addr>,
     /// Times that something else was put into force.
     changes: u64,
     /// From hearing of each until every worker had it.
@@ -109,13 +114,25 @@ impl FromCluster {
         let host = OnHost::new(file, topology);
         let Merged { mut desired, taken, complaints } =
             self.merger.merge(file, &self.snapshot, &host);
-        desired.deadlines = Arc::clone(&self.snapshot.announced.deadlines);
+        desired.deadlines = self.deadlines(file);
         self.taken = taken;
         self.leave_out(complaints);
         if self.addresses != topology.addresses {
             self.addresses.clone_from(&topology.addresses);
         }
         desired
+    }
+
+    /// Until when addresses may be announced. The source has not heard yet of router addresses that have
+    /// just come into `file`: whether another gateway leads them is not known.
+    fn deadlines(&self, file: &Desired) -> Arc<Deadlines> {
+        let Announced { deadlines, routers, .. } = &*self.snapshot.announced;
+        let new = here(file).routers.into_iter().filter(|router| !routers.contains(router));
+        let mut new = new.map(|router| (Addr::from(router), Deadline::new(BootTime::default())));
+        match new.next() {
+            Some(first) => Arc::new(deadlines.and(std::iter::once(first).chain(new))),
+            None => Arc::clone(deadlines),
+        }
     }
 
     /// Counts what we lead now and did not `before`, and the other way round.
@@ -179,7 +196,7 @@ impl Gateway {
     /// reach a backend is said, and the rest goes on.
     pub(super) async fn take_cluster(&mut self) {
         let routes = Arc::clone(&self.cluster.snapshot.routes);
-        let led = self.cluster.led();
+        let deadlines = Arc::clone(&self.desired.deadlines);
         let wanted = self.wanted();
         let same = wanted == self.desired && routes == self.cluster.snapshot.routes;
         if !same || self.steered.is_none() {
@@ -192,17 +209,29 @@ impl Gateway {
             }
             self.look_for_conflicts();
         }
-        self.announce_led(&led);
+        self.announce_unled(&deadlines);
+        self.announce_led();
         self.complain();
     }
 
+    /// What was silent until the cluster was heard of, and belongs to no lease, is announced as at a start.
+    fn announce_unled(&mut self, before: &Deadlines) {
+        let now = now();
+        for (addr, port) in pairs(&self.compiled) {
+            if before.over(&addr) && self.desired.deadlines.get(&addr).is_none() {
+                self.announcements.plan(now, addr, port);
+            }
+        }
+    }
+
     /// Whoever has the address of the leader before us in mind has to hear of us.
-    fn announce_led(&mut self, before: &BTreeSet<Addr>) {
+    fn announce_led(&mut self) {
         let led = self.cluster.led();
-        if led == *before {
+        let before = std::mem::replace(&mut self.cluster.announced, led.clone());
+        if led == before {
             return self.announce_due();
         }
-        for addr in led.difference(before) {
+        for addr in led.difference(&before) {
             tracing::info!("we announce {addr}");
         }
         for addr in before.difference(&led) {
@@ -327,9 +356,13 @@ impl Gateway {
                 message: format!("{}{help}", problem.what),
             })
         });
+        let off_link =
+            self.cluster.taken.iter().filter_map(|wish| {
+                off_link::complaint(wish, &self.desired, self.netlink.topology())
+            });
         Parts {
             left_out: Arc::clone(&self.cluster.left_out),
-            troubled: troubled.collect(),
+            troubled: troubled.chain(off_link).collect(),
             conflicts: Arc::clone(&self.cluster.conflicts),
             found: Arc::clone(&self.cluster.snapshot.complaints),
         }

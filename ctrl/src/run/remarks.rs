@@ -50,7 +50,8 @@ impl Remarks<'_> {
     fn announcement(&self, choice: &Choice, service: &Service) -> Announcement {
         let ours = !service.announce.is_empty();
         let state = choice.lease.as_deref().and_then(|lease| self.leases.get(lease));
-        let holder = state.and_then(|state| state.holder.clone());
+        let held = state.filter(|state| state.taken || state.leads);
+        let holder = held.and_then(|state| state.holder.clone());
         let why_not = || {
             let of_lease = state.and_then(|s| s.refused.clone().or_else(|| s.unwilling.clone()));
             let held_back = ["released", "lingers"].contains(&&*service.hold);

@@ -54,6 +54,16 @@ impl Deadlines {
         self.map.get(addr)
     }
 
+    /// These, and `more` for addresses that have none.
+    #[must_use]
+    pub fn and(&self, more: impl IntoIterator<Item = (Addr, Deadline)>) -> Self {
+        let mut map = self.map.clone();
+        for (addr, deadline) in more {
+            map.entry(addr).or_insert(deadline);
+        }
+        Self { map }
+    }
+
     /// Whether `addr` must not be announced now. Reads the clock anew: since the turn began, the
     /// whole process may have been stopped for longer than any lease lasts.
     #[must_use]

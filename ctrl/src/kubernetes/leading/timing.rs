@@ -13,7 +13,7 @@ pub fn timing(
     config: Option<&ConfigMap>,
 ) -> (Timing, Vec<Complaint>) {
     let mut complaints = Vec::new();
-    let mut told = |key: &str, default: Duration| {
+    let mut told = |key: &str| {
         let config = config?;
         let key = format!("l2-announcements-{key}");
         let text = config.data.get(&key).filter(|text| !text.is_empty())?;
@@ -24,15 +24,14 @@ pub fn timing(
                 object: config.metadata.key(),
                 uid: config.metadata.uid.clone(),
                 reason: "LeaseSettingInvalid",
-                message: format!("{key} is \"{text}\", which is no duration; {default:?} is used"),
+                message: format!("{key} is \"{text}\", which is no duration; ours is used instead"),
             });
         }
         read
     };
     let default = Timing::default();
-    let mut or = |written: Option<Duration>, key, default| {
-        written.or_else(|| told(key, default)).unwrap_or(default)
-    };
+    let mut or =
+        |written: Option<Duration>, key, default| written.or_else(|| told(key)).unwrap_or(default);
     let timing = Timing {
         duration: or(settings.lease_duration, "lease-duration", default.duration),
         renew: or(settings.renew_deadline, "renew-deadline", default.renew),

@@ -206,16 +206,46 @@ fn a_policy_says_on_which_ports_a_service_is_announced_and_without_a_lease_never
     assert_eq!(snapshot.complaints.len(), 2);
 }
 
+/// How it stands with the deadline of a router address.
+fn deadline(snapshot: &Snapshot, router: [u8; 4]) -> Option<BootTime> {
+    snapshot.announced.deadlines.get(&Addr::v4(router)).map(dataplane::tables::Deadline::get)
+}
+
 #[test]
 fn a_router_address_is_silent_until_it_is_known_who_follows_it() {
     let router = [10, 0, 0, 254];
+    let never = Some(BootTime::default());
     let (mut view, _) = whole(Reach::Pods);
     view.move_to(Arc::new(Here { routers: [router.into()].into(), ..Here::default() }));
-    let deadline = |snapshot: &Snapshot| {
-        snapshot.announced.deadlines.get(&Addr::v4(router)).map(dataplane::tables::Deadline::get)
-    };
-    let unknown = view.snapshot().unwrap();
-    assert_eq!(deadline(&unknown), Some(BootTime::default()), "another may lead");
+    assert_eq!(deadline(&view.snapshot().unwrap(), router), never, "another may lead");
+    // An API server that starts may say so of everything that it was not made with.
+    view.take(Watched::L2Policies, Told::Standing(Standing::Absent));
+    view.take(Watched::CiliumNodes, Told::Standing(Standing::Absent));
+    assert_eq!(deadline(&view.snapshot().unwrap(), router), never, "nor is that known");
     list(&mut view, Watched::L2Policies, Vec::new());
-    assert_eq!(deadline(&view.snapshot().unwrap()), None, "nobody follows it");
+    list(&mut view, Watched::CiliumNodes, Vec::new());
+    assert_eq!(deadline(&view.snapshot().unwrap(), router), None, "nobody follows it");
+    view.take(Watched::Nodes, Told::Standing(Standing::Failed("away".into())));
+    assert_eq!(deadline(&view.snapshot().unwrap(), router), None, "it was known");
+}
+
+#[test]
+fn a_router_address_that_is_led_elsewhere_is_silent_where_no_policy_means_this_node() {
+    let router = [10, 0, 0, 254];
+    let (mut view, _) = whole(Reach::Pods);
+    let ports = vec!["ens5".to_owned()];
+    let routers = [router.into()].into();
+    view.move_to(Arc::new(Here { ports, routers, ..Here::default() }));
+    let mut nat = service("nat", "2026-01-03T00:00:00Z");
+    nat.metadata.annotations = Some([("portreeve.io/mode".into(), "nat".into())].into());
+    nat.data["status"] = json!({"loadBalancer": {"ingress": [{"ip": "10.9.0.3"}]}});
+    change(&mut view, Watched::Services, nat);
+    list(&mut view, Watched::CiliumNodes, Vec::new());
+    let policy = object(json!({
+        "metadata": {"name": "p"},
+        "spec": {"loadBalancerIPs": true, "nodeSelector": {"matchLabels": {"role": "edge"}}},
+    }));
+    list(&mut view, Watched::L2Policies, vec![policy]);
+    let snapshot = view.snapshot().unwrap();
+    assert_eq!(deadline(&snapshot, router), Some(BootTime::default()));
 }
