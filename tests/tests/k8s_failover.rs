@@ -55,8 +55,8 @@ const SETTLE: Duration = Duration::from_secs(30);
 const CALM: Duration = Duration::from_secs(1);
 /// None may be lost, and with `PORTREEVE_FULL=1` none is allowed. But the successor asks for the MAC of a client
 /// when its first packet comes, and on a machine with other things to do more packets come meanwhile than
-/// may wait (`waiting_full`): so many of 80 000 are let pass.
-const LOST_WHEN_BUSY: u64 = 8;
+/// may wait (`waiting_full`): so many of 80 000, one in a thousand, are let pass.
+const LOST_WHEN_BUSY: u64 = 80;
 /// With `PORTREEVE_FULL=1`.
 const KILLS: usize = 5;
 
