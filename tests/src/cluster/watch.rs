@@ -30,7 +30,10 @@ impl Cluster<'_> {
     fn watch_one(&self, path: &str, tell: Sender<Value>) -> Result<Process> {
         let (reader, writer) = std::io::pipe().context("make a pipe")?;
         let mut command = Command::new("curl");
-        command.args(["--silent", "--no-buffer", "--cacert"]);
+        command.args(["--silent", "--no-buffer"]);
+        // Of a kind that was just defined the API server may not know for a moment.
+        command.args(["--fail", "--retry", "30", "--retry-delay", "1", "--retry-all-errors"]);
+        command.arg("--cacert");
         command.arg(self.path("certificates/apiserver.crt"));
         command.args(["--header", &format!("Authorization: Bearer {}", token(User::Admin))]);
         command.arg(format!("https://{}:{PORT}{path}?watch=true", self.address));
