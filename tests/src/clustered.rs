@@ -27,6 +27,9 @@ pub const PODS: [Pod<'static>; 2] = [
     Pod { namespace: "default", name: "webpod1", address: seed::SERVERS[0] },
     Pod { namespace: "default", name: "webpod2", address: seed::SERVERS[1] },
 ];
+/// The durations of leases that the lab document gives to Cilium, as the file may say them.
+pub const TIMES: &str =
+    "lease_duration = \"3s\"\nrenew_deadline = \"1s\"\nretry_period = \"200ms\"\n";
 /// A service of both pods.
 pub const SERVICE: &str = "---
 apiVersion: v1
@@ -54,15 +57,7 @@ impl ClusteredLab {
     /// # Errors
     /// As [`SeedLab::build`].
     pub fn build(lab: &Lab) -> Result<Self> {
-        Self::build_with(lab, LinkOptions::default())
-    }
-
-    /// The same with other links.
-    ///
-    /// # Errors
-    /// As [`SeedLab::build`].
-    pub fn build_with(lab: &Lab, options: LinkOptions) -> Result<Self> {
-        let net = SeedLab::build(lab, options)?;
+        let net = SeedLab::build(lab, LinkOptions::default())?;
         let control = lab.host("control")?;
         lab.link(&net.gateway, "mgmt", &control, "ens5", LinkOptions::default())?;
         net.gateway.address("mgmt", &format!("{GATEWAY}/24"))?;

@@ -177,6 +177,16 @@ impl Host {
         Ok(mac.to_owned())
     }
 
+    /// As [`Self::mac`], as it stands in frames.
+    ///
+    /// # Errors
+    /// As [`Self::mac`].
+    pub fn mac_bytes(&self, interface: &str) -> Result<[u8; 6]> {
+        let text = self.mac(interface)?;
+        let bytes: Result<Vec<_>, _> = text.split(':').map(|b| u8::from_str_radix(b, 16)).collect();
+        bytes?.try_into().ok().with_context(|| format!("{text} is no MAC"))
+    }
+
     /// The MAC that this host has learnt for a neighbour; `None` when it knows none.
     ///
     /// # Errors

@@ -21,6 +21,9 @@ pub const SERVERS: [&str; 2] = ["172.16.0.11", "172.16.0.12"];
 /// The same in IPv6.
 pub const SERVERS_V6: [&str; 2] = ["fd00:172:16::11", "fd00:172:16::12"];
 
+/// Where the API server of [`PairLab::add_control`] is, on links that are no ports of the gateways.
+pub const API: &str = "192.168.77.2";
+
 /// Addresses that the servers can have as their router, and that move between the gateways.
 pub const ROUTERS: [&str; 2] = ["172.16.0.254", "fd00:172:16::fe"];
 
@@ -84,5 +87,20 @@ impl PairLab {
         host.address("ens5", address)?;
         lan.ip(&["link", "set", name, "master", "br0"])?;
         Ok(host)
+    }
+
+    /// A host for a control plane, which both gateways reach, at [`API`].
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn add_control(&self, lab: &Lab) -> Result<Host> {
+        let (control, names) = (lab.host("control")?, ["gw1", "gw2"]);
+        for (at, (gateway, name)) in self.gateways.iter().zip(names).enumerate() {
+            lab.link(gateway, "mgmt", &control, name, LinkOptions::default())?;
+            gateway.address("mgmt", &format!("192.168.77.{}/24", at + 11))?;
+        }
+        control.bridge("br0", &names)?;
+        control.address("br0", &format!("{API}/24"))?;
+        Ok(control)
     }
 }

@@ -16,7 +16,7 @@ use portreeve_tests::config;
 use portreeve_tests::connections::Crowd;
 use portreeve_tests::forgetful;
 use portreeve_tests::host::Host;
-use portreeve_tests::lab::{Lab, LinkOptions};
+use portreeve_tests::lab::Lab;
 use portreeve_tests::news::News;
 use portreeve_tests::pair::{self, PairLab};
 use portreeve_tests::seed::{ECHO, HTTP, VIPS};
@@ -24,7 +24,6 @@ use portreeve_tests::skip::has_control_plane;
 use portreeve_tests::steady::{Echoes, Steady};
 use serde_json::Value;
 
-const API: &str = "192.168.77.2";
 const NODES: [&str; 2] = ["gw1", "gw2"];
 const POLICY: &str = "---
 apiVersion: cilium.io/v2alpha1
@@ -104,15 +103,6 @@ fn objects((name, protocol, port): (&str, &str, u16)) -> String {
          \x20 labels: {{kubernetes.io/service-name: {name}}}\n\
          addressType: IPv4\nports: [{{port: {port}, protocol: {protocol}}}]\nendpoints:\n{endpoints}"
     )
-}
-
-fn attach_control(lab: &Lab, control: &Host, gateways: &[Host]) -> Result<()> {
-    for (at, gateway) in gateways.iter().enumerate() {
-        lab.link(gateway, "mgmt", control, NODES[at], LinkOptions::default())?;
-        gateway.address("mgmt", &format!("192.168.77.{}/24", at + 11))?;
-    }
-    control.bridge("br0", &NODES)?;
-    control.address("br0", &format!("{API}/24"))
 }
 
 fn target(at: usize) -> Result<SocketAddr> {
@@ -279,9 +269,8 @@ fn a_leader_that_is_killed_is_followed_within_its_lease_and_connections_go_on() 
     }
     let lab = Lab::new("k8s_killed")?;
     let net = PairLab::build(&lab)?;
-    let control = lab.host("control")?;
-    attach_control(&lab, &control, &net.gateways)?;
-    let cluster = Cluster::start(&control, API)?;
+    let control = net.add_control(&lab)?;
+    let cluster = Cluster::start(&control, pair::API)?;
     let mut world = World::start(&lab, &net, &cluster)?;
     let (kills, limit) =
         if is_full() { (KILLS, LEASE + PROMISE) } else { (1, (LEASE + PROMISE) * SLACK) };
@@ -304,9 +293,8 @@ fn a_leader_that_is_asked_to_go_loses_nothing() -> Result<()> {
     }
     let lab = Lab::new("k8s_planned")?;
     let net = PairLab::build(&lab)?;
-    let control = lab.host("control")?;
-    attach_control(&lab, &control, &net.gateways)?;
-    let cluster = Cluster::start(&control, API)?;
+    let control = net.add_control(&lab)?;
+    let cluster = Cluster::start(&control, pair::API)?;
     let mut world = World::start(&lab, &net, &cluster)?;
     let leader = world.await_leader()?;
     let outcome = (|| {
@@ -344,9 +332,8 @@ fn a_leader_with_a_worker_that_hangs_gives_its_leases_up() -> Result<()> {
     }
     let lab = Lab::new("k8s_stalled")?;
     let net = PairLab::build(&lab)?;
-    let control = lab.host("control")?;
-    attach_control(&lab, &control, &net.gateways)?;
-    let cluster = Cluster::start(&control, API)?;
+    let control = net.add_control(&lab)?;
+    let cluster = Cluster::start(&control, pair::API)?;
     let world = World::start(&lab, &net, &cluster)?;
     let leader = world.await_leader()?;
     let outcome = (|| {

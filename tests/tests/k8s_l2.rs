@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
-use portreeve_tests::clustered::{ClusteredLab, SERVICE};
+use portreeve_tests::clustered::{ClusteredLab, SERVICE, TIMES};
 use portreeve_tests::curl;
 use portreeve_tests::lab::Lab;
 use portreeve_tests::lab_document;
@@ -14,8 +14,6 @@ use serde_json::{Value, json};
 
 const METRICS: &str = "127.0.0.1:9100";
 const LEASE: &str = "cilium-l2announce-default-svc1";
-/// The lab's, as the file may say them.
-const TIMES: &str = "lease_duration = \"3s\"\nrenew_deadline = \"1s\"\nretry_period = \"200ms\"\n";
 
 /// Selects nothing, since one of its expressions does not compile.
 const BAD: &str = "---

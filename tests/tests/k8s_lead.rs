@@ -11,14 +11,13 @@ use portreeve_tests::cluster::{Cluster, User};
 use portreeve_tests::clustered::SERVICE;
 use portreeve_tests::config;
 use portreeve_tests::host::Host;
-use portreeve_tests::lab::{Lab, LinkOptions};
+use portreeve_tests::lab::Lab;
 use portreeve_tests::pair::{self, PairLab};
 use portreeve_tests::seed::VIPS;
 use portreeve_tests::skip::has_control_plane;
 use portreeve_tests::sniffer::{self, Sniffer};
 use serde_json::{Value, json};
 
-const API: &str = "192.168.77.2";
 const POLICY: &str = "---
 apiVersion: cilium.io/v2alpha1
 kind: CiliumL2AnnouncementPolicy
@@ -41,16 +40,6 @@ fn start_gateway(cluster: &Cluster<'_>, host: &Host, node: &str, more: &str) -> 
         kubeconfig.display()
     );
     Appliance::start(host, &text)
-}
-
-fn attach_control(lab: &Lab, control: &Host, gateways: &[Host]) -> Result<()> {
-    let ports = ["gw1", "gw2"];
-    for (at, (gateway, port)) in gateways.iter().zip(ports).enumerate() {
-        lab.link(gateway, "mgmt", control, port, LinkOptions::default())?;
-        gateway.address("mgmt", &format!("192.168.77.{}/24", at + 11))?;
-    }
-    control.bridge("br0", &ports)?;
-    control.address("br0", &format!("{API}/24"))
 }
 
 /// A MAC, and when it was heard first.
@@ -137,9 +126,8 @@ fn a_leader_that_does_not_run_is_followed_by_another_and_never_answers_late() ->
     }
     let lab = Lab::new("k8s_lead")?;
     let world = PairLab::build(&lab)?;
-    let control = lab.host("control")?;
-    attach_control(&lab, &control, &world.gateways)?;
-    let cluster = Cluster::start(&control, API)?;
+    let control = world.add_control(&lab)?;
+    let cluster = Cluster::start(&control, pair::API)?;
     cluster.allow_gateways()?;
     cluster.apply_cilium_crds()?;
     let [one, two] = &world.gateways;

@@ -5,10 +5,9 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use portreeve_tests::clustered::{ClusteredLab, SERVICE};
+use anyhow::{Result, ensure};
+use portreeve_tests::clustered::{ClusteredLab, SERVICE, TIMES};
 use portreeve_tests::flood::SynFlood;
-use portreeve_tests::host::Host;
 use portreeve_tests::lab::Lab;
 use portreeve_tests::raw_port::RawPort;
 use portreeve_tests::seed::{HTTP, PORTS, SERVERS, VIPS};
@@ -21,7 +20,6 @@ kind: CiliumL2AnnouncementPolicy
 metadata: {name: all}
 spec: {loadBalancerIPs: true}
 ";
-const TIMES: &str = "lease_duration = \"3s\"\nrenew_deadline = \"1s\"\nretry_period = \"200ms\"\n";
 const NAME: &str = "cilium-l2announce-default-svc1";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 /// A lease that is not renewed for so long is lost.
@@ -30,12 +28,6 @@ const DURATION: Duration = Duration::from_secs(3);
 const TIME: [Duration; 2] = [Duration::from_secs(12), Duration::from_secs(60)];
 /// More than the generator can send.
 const RATE: f64 = 2e6;
-
-fn mac(host: &Host, interface: &str) -> Result<[u8; 6]> {
-    let text = host.mac(interface)?;
-    let bytes: Result<Vec<_>, _> = text.split(':').map(|b| u8::from_str_radix(b, 16)).collect();
-    bytes?.try_into().ok().with_context(|| format!("{text} is no MAC"))
-}
 
 /// When the lease was seen renewed, and by whom.
 #[derive(Default)]
@@ -80,7 +72,7 @@ fn leases_are_renewed_while_workers_are_flooded() -> Result<()> {
         let leads = |leases: &Value| leases[0]["leads"] == true;
         world.await_answer(&gateway, &["leases"], leads)?;
         let port = RawPort::open(&world.net.client, "ens5")?;
-        let macs = [mac(&world.net.client, "ens5")?, mac(&world.net.gateway, PORTS[0])?];
+        let macs = [world.net.client.mac_bytes("ens5")?, world.net.gateway.mac_bytes(PORTS[0])?];
         let target = SocketAddr::new(VIPS[0].parse()?, HTTP);
         let syns = SynFlood::new(6, macs[0], macs[1], vec![target]);
         let changes = cluster.watch(&[LEASES])?;

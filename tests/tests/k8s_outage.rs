@@ -12,15 +12,13 @@ use portreeve_tests::cluster::{Cluster, User};
 use portreeve_tests::config;
 use portreeve_tests::forgetful;
 use portreeve_tests::host::Host;
-use portreeve_tests::lab::{Lab, LinkOptions};
+use portreeve_tests::lab::Lab;
 use portreeve_tests::pair::{self, PairLab};
 use portreeve_tests::seed::{ECHO, VIPS};
 use portreeve_tests::skip::has_control_plane;
 use portreeve_tests::sniffer::{self, Sniffer};
 use portreeve_tests::steady::Steady;
 
-const API: &str = "192.168.77.2";
-const NODES: [&str; 2] = ["gw1", "gw2"];
 const LEASE: Duration = Duration::from_secs(3);
 /// With `PORTREEVE_FULL=1`, and without.
 const AWAY: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(8)];
@@ -80,15 +78,6 @@ fn start(cluster: &Cluster<'_>, host: &Host, node: &str, loss: &str) -> Result<A
         cluster.kubeconfig(User::Gateway).display()
     );
     Appliance::start(host, &text)
-}
-
-fn attach_control(lab: &Lab, control: &Host, gateways: &[Host]) -> Result<()> {
-    for (at, gateway) in gateways.iter().enumerate() {
-        lab.link(gateway, "mgmt", control, NODES[at], LinkOptions::default())?;
-        gateway.address("mgmt", &format!("192.168.77.{}/24", at + 11))?;
-    }
-    control.bridge("br0", &NODES)?;
-    control.address("br0", &format!("{API}/24"))
 }
 
 /// Stations that said that they have the VIP, in order; the same one again is left out.
@@ -205,10 +194,9 @@ fn an_api_server_that_is_away_moves_nothing() -> Result<()> {
     let away = AWAY[usize::from(!full)];
     let lab = Lab::new("k8s_outage")?;
     let net = PairLab::build(&lab)?;
-    let control = lab.host("control")?;
-    attach_control(&lab, &control, &net.gateways)?;
+    let control = net.add_control(&lab)?;
     let newcomer = net.add_client(&lab, "newcomer", "10.10.200.7/24")?;
-    let mut cluster = Cluster::start(&control, API)?;
+    let mut cluster = Cluster::start(&control, pair::API)?;
     cluster.allow_gateways()?;
     cluster.apply_cilium_crds()?;
     cluster.apply(OBJECTS)?;

@@ -56,12 +56,6 @@ fn limits() -> (f64, Duration) {
     }
 }
 
-fn mac(host: &Host, interface: &str) -> Result<[u8; 6]> {
-    let text = host.mac(interface)?;
-    let bytes: Result<Vec<_>, _> = text.split(':').map(|b| u8::from_str_radix(b, 16)).collect();
-    bytes?.try_into().ok().with_context(|| format!("{text} is no MAC"))
-}
-
 fn http(addresses: &[&str]) -> Result<Vec<SocketAddr>> {
     let at = |ip: &&str| Ok(SocketAddr::new(ip.parse::<IpAddr>()?, seed::HTTP));
     addresses.iter().map(at).collect()
@@ -84,7 +78,7 @@ fn flood<T: Send>(
     work: impl FnOnce(&AtomicBool) -> Result<T> + Send,
 ) -> Result<(Poured, Newcomers, T)> {
     let port = RawPort::open(&net.client, "ens5")?;
-    let macs = [mac(&net.client, "ens5")?, mac(&net.gateway, seed::PORTS[0])?];
+    let macs = [net.client.mac_bytes("ens5")?, net.gateway.mac_bytes(seed::PORTS[0])?];
     let syns = SynFlood::new(SEED, macs[0], macs[1], targets.to_vec());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -62,12 +62,6 @@ fn soak_time() -> Result<Duration> {
     Ok(Duration::from_secs(seconds.parse().context("PORTREEVE_SOAK_SECONDS")?))
 }
 
-fn mac(host: &Host, interface: &str) -> Result<[u8; 6]> {
-    let text = host.mac(interface)?;
-    let bytes: Result<Vec<_>, _> = text.split(':').map(|b| u8::from_str_radix(b, 16)).collect();
-    bytes?.try_into().ok().with_context(|| format!("{text} is no MAC"))
-}
-
 fn addresses(texts: &[&str]) -> Result<Vec<IpAddr>> {
     texts.iter().map(|text| text.parse().with_context(|| (*text).to_owned())).collect()
 }
@@ -77,7 +71,7 @@ fn from_client(net: &SeedLab) -> Result<Aim> {
     let vips = addresses(&[seed::VIPS, seed::VIPS_V6].concat())?;
     let services = [80, 7, 80, 7, 443];
     Ok(Aim {
-        from: mac(&net.client, "ens5")?,
+        from: net.client.mac_bytes("ens5")?,
         to: net_mac(net, 0)?,
         sources: addresses(&[&[seed::CLIENT; 6][..], &[seed::CLIENT_V6; 4], &STRANGERS].concat())?,
         source_ports: Vec::new(),
@@ -95,7 +89,7 @@ fn from_server(net: &SeedLab) -> Result<Aim> {
     let own = addresses(&["172.16.1.1", "fd00:172:16:1::1"])?;
     let ports = (60_900..=65_535).step_by(7);
     Ok(Aim {
-        from: mac(server, "ens5")?,
+        from: server.mac_bytes("ens5")?,
         to: net_mac(net, 1)?,
         sources: addresses(&[seed::SERVERS[0], seed::SERVERS_V6[0], "172.16.1.200"])?,
         source_ports: vec![80, 7],
@@ -107,7 +101,7 @@ fn from_server(net: &SeedLab) -> Result<Aim> {
 }
 
 fn net_mac(net: &SeedLab, port: usize) -> Result<[u8; 6]> {
-    mac(&net.gateway, seed::PORTS[port])
+    net.gateway.mac_bytes(seed::PORTS[port])
 }
 
 /// Sends at an even pace until `end`; returns how many frames went.

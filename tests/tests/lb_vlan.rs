@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use portreeve_tests::appliance::Appliance;
 use portreeve_tests::config::{ports, service};
 use portreeve_tests::curl;
@@ -17,12 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Until a question is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
 const VLAN: u16 = 7;
-
-fn mac(text: &str) -> Result<[u8; 6]> {
-    let bytes: Result<Vec<u8>, _> =
-        text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect();
-    bytes?.try_into().ok().with_context(|| format!("{text} is no MAC"))
-}
 
 fn tagged(dst: [u8; 6], src: [u8; 6], ethertype: u16, payload: &[u8]) -> Vec<u8> {
     let [high, low] = VLAN.to_be_bytes();
@@ -72,9 +66,9 @@ fn a_tagged_question_is_answered_with_its_tag_and_a_tagged_request_is_forwarded(
         ensure!(features.contains("rx-vlan-offload: off"), "{port}: {features}");
     }
 
-    let own = mac(&net.client.mac("ens5")?)?;
+    let own = net.client.mac_bytes("ens5")?;
     let (client, address) = (seed::CLIENT.parse()?, vip.parse()?);
-    let gateway = mac(&net.gateway_mac(seed::PORTS[0])?)?;
+    let gateway = net.gateway.mac_bytes(seed::PORTS[0])?;
     let port = RawPort::open(&net.client, "ens5")?;
     // What ends when the answer has come, and what makes it come.
     let exchanges = [

@@ -2,7 +2,7 @@ use anyhow::{Context as _, Result, ensure};
 use portreeve_tests::appliance::Appliance;
 use portreeve_tests::cleanup::keep_everything;
 use portreeve_tests::cluster::{Cluster, User, node};
-use portreeve_tests::clustered::{ClusteredLab, PODS};
+use portreeve_tests::clustered::{ClusteredLab, PODS, TIMES};
 use portreeve_tests::curl;
 use portreeve_tests::lab_document;
 use portreeve_tests::run_dir::RunDir;
@@ -12,8 +12,6 @@ use serde_json::Value;
 use crate::place::Place;
 use crate::show::{self, heading};
 
-/// The durations of leases that the lab document gives to Cilium.
-const TIMES: &str = "lease_duration = \"3s\"\nrenew_deadline = \"1s\"\nretry_period = \"200ms\"\n";
 const KINDS: &str = "svc,ippools,ciliuml2announcementpolicy";
 
 /// Lays out the lab with a cluster beside it, and gives the cluster what the lab document gives to it.
